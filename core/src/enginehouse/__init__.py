@@ -1,0 +1,1 @@
+"""Enginehouse: a model server whose every engine is a plugin."""

@@ -1,0 +1,1 @@
+"""What ships with core, contributed through the same hooks as any plugin."""

@@ -1,0 +1,82 @@
+"""The built-in plugin: one model type, two sources, one provisioner, two parsers, and a choice of engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..sdk import EngineSpec, ModelFamily, ModelType, ParserSpec, ProvisionerSpec, SourceSpec, Variant, hookimpl
+
+LLM = ModelType(
+    name="LLM",
+    tasks=("chat", "generate"),
+    abilities=("chat", "generate", "tools", "reasoning", "hybrid", "vision", "audio", "omni", "embed"),
+    reports=(
+        "model_name",
+        "model_lang",
+        "model_ability",
+        "model_description",
+        "model_format",
+        "model_size_in_billions",
+        "model_family",
+        "quantization",
+        "model_hub",
+        "revision",
+        "context_length",
+    ),
+)
+
+
+@hookimpl
+def enginehouse_model_types() -> Iterable[ModelType]:
+    return (LLM,)
+
+
+@hookimpl
+def enginehouse_sources() -> Iterable[SourceSpec]:
+    return (
+        SourceSpec(
+            scheme="file", fetch="enginehouse.builtin.sources:fetch_file", summary="A folder or file on this machine"
+        ),
+        SourceSpec(
+            scheme="package",
+            fetch="enginehouse.builtin.sources:fetch_package",
+            summary="Weights carried in an installed Python package: package:import_name/path",
+        ),
+    )
+
+
+@hookimpl
+def enginehouse_provisioners() -> Iterable[ProvisionerSpec]:
+    return (
+        ProvisionerSpec(
+            name="system",
+            provision="enginehouse.builtin.system_environment:provision",
+            summary="The server's own interpreter and libraries",
+        ),
+    )
+
+
+@hookimpl
+def enginehouse_parsers() -> Iterable[ParserSpec]:
+    return (
+        ParserSpec(
+            name="hermes",
+            kind="tool",
+            parser="enginehouse.builtin.hermes:HermesParser",
+            summary='<tool_call>{"name": ..., "arguments": ...}</tool_call>',
+        ),
+        ParserSpec(
+            name="think",
+            kind="reasoning",
+            parser="enginehouse.builtin.think:ThinkParser",
+            summary="<think>...</think>",
+        ),
+    )
+
+
+@hookimpl(trylast=True)
+def enginehouse_choose_engine(
+    family: ModelFamily, variant: Variant, candidates: tuple[EngineSpec, ...]
+) -> EngineSpec | None:
+    """The highest rank; among equals the first by name, so that the choice does not depend on load order."""
+    return min(candidates, key=lambda spec: (-spec.rank, spec.name.lower()))

@@ -1,0 +1,1 @@
+"""The host: plugins, catalog, matching, planning, devices, weights, environments, deployments, state."""

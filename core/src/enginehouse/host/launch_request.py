@@ -1,0 +1,87 @@
+"""What a caller asks for when launching: the body of `POST /v1/models`, checked."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+import msgspec
+
+from ..sdk import BadRequest, size_in_billions
+
+Replicas = Annotated[int, msgspec.Meta(ge=1, le=64)]
+_UID = re.compile(r"[^\x00-\x1f/?#]{1,100}")
+_REPLICA_SUFFIX = re.compile(r"-rep\d+$")
+
+
+class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Every field of `Client.launch_model`; whatever else was sent is in `options`, for the engine.
+
+    Fields that only later features use are kept and refused by planning when they are set.
+    """
+
+    model_name: str
+    model_type: str = "LLM"
+    model_engine: str | None = None
+    model_uid: str | None = None
+    model_size_in_billions: int | float | str | None = None
+    model_format: str | None = None
+    quantization: str | None = None
+    replica: Replicas = 1
+    n_worker: Annotated[int, msgspec.Meta(ge=1)] = 1
+    n_gpu: int | str | None = "auto"
+    peft_model_config: dict[str, Any] | None = None
+    request_limits: int | None = None
+    worker_ip: str | list[str] | None = None
+    gpu_idx: int | list[int] | None = None
+    replica_config: list[dict[str, Any]] | None = None
+    model_path: str | None = None
+    download_hub: str | None = None
+    enable_thinking: bool | None = None
+    reasoning_content: bool | None = None
+    enable_virtual_env: bool | None = None
+    virtual_env_packages: list[str] | None = None
+    virtual_env_find_links: list[str] | None = None
+    envs: dict[str, str] | None = None
+    trust_remote_code: bool = False
+    options: dict[str, Any] = {}
+
+
+_FIELDS = frozenset(LaunchRequest.__struct_fields__) - {"options"}
+_DEFAULTED = ("model_type", "replica", "n_worker", "trust_remote_code")  # null means the default, as clients send it
+
+
+def parse_launch(body: object) -> LaunchRequest:
+    """Checks a launch body. Raises BadRequest that names the field and what it may be."""
+    if not isinstance(body, dict):
+        raise BadRequest("The body of a launch must be a JSON object with at least `model_name`.")
+    known = {key: value for key, value in body.items() if key in _FIELDS}
+    for key in _DEFAULTED:
+        if known.get(key, 0) is None:
+            del known[key]
+    if isinstance(known.get("replica"), str) and known["replica"].isdigit():
+        known["replica"] = int(known["replica"])
+    if not known.get("model_name"):
+        raise BadRequest("Say which model to launch: `model_name` is missing.", param="model_name")
+    options = {key: value for key, value in body.items() if key not in _FIELDS and value is not None}
+    options.pop("wait_ready", None)
+    try:
+        request = msgspec.convert({**known, "options": options}, LaunchRequest)
+    except msgspec.ValidationError as error:
+        raise BadRequest(f"This launch cannot be read: {error}.") from error
+    check_uid(request.model_uid)
+    if request.model_size_in_billions is not None:
+        size_in_billions(request.model_size_in_billions)
+    return request
+
+
+def check_uid(uid: str | None) -> None:
+    """Raises BadRequest unless `uid` is None or 1 to 100 characters without '/', '?', '#', not ending in -rep0."""
+    if uid is None:
+        return
+    if not _UID.fullmatch(uid) or uid != uid.strip() or _REPLICA_SUFFIX.search(uid):
+        raise BadRequest(
+            f"model_uid {uid!r} will not do: 1 to 100 characters, no '/', '?', '#', no space at either end, "
+            "and not ending in '-rep' and a number.",
+            param="model_uid",
+        )

@@ -1,0 +1,78 @@
+"""Settings of a server, from the environment and the command line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from ..sdk import BadRequest
+
+DEFAULT_PORT = 9997
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about a server that is decided before it starts.
+
+    home: state, logs, workers; ENGINEHOUSE_HOME. database: SQLAlchemy URL; ENGINEHOUSE_DATABASE.
+    lease_seconds: workers live so long without a server; ENGINEHOUSE_LEASE_SECONDS.
+    drain_seconds: running requests get so long to end when a worker is stopped; ENGINEHOUSE_DRAIN_SECONDS.
+    launch_seconds: a worker gets so long to load; ENGINEHOUSE_LAUNCH_SECONDS.
+    restart_limit: failures in a row before a deployment is given up; restart_seconds: first back-off, doubled
+        each time up to a minute.
+    body_bytes: largest request body; ENGINEHOUSE_BODY_BYTES.
+    plugin_seconds: a plugin gets so long to be imported, and each of its hooks to answer.
+    completions_done: end /v1/completions streams with [DONE] too; ENGINEHOUSE_COMPLETIONS_DONE.
+    blocked: names of plugins never to import; ENGINEHOUSE_BLOCKED_PLUGINS (comma separated), beside those in
+        the home's blocked_plugins.txt.
+    """
+
+    home: Path
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    database: str = ""
+    lease_seconds: float = 600.0
+    drain_seconds: float = 30.0
+    launch_seconds: float = 3600.0
+    restart_limit: int = 5
+    restart_seconds: float = 1.0
+    body_bytes: int = 64 * 2**20
+    plugin_seconds: float = 10.0
+    completions_done: bool = False
+    blocked: tuple[str, ...] = ()
+
+    @property
+    def workers_folder(self) -> Path:
+        return self.home / "workers"
+
+    @property
+    def database_url(self) -> str:
+        return self.database or f"sqlite:///{self.home / 'enginehouse.db'}"
+
+
+def home_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """The home: ENGINEHOUSE_HOME, else ~/.enginehouse."""
+    return Path(environment.get("ENGINEHOUSE_HOME") or Path.home() / ".enginehouse").expanduser().absolute()
+
+
+def settings_from(environment: Mapping[str, str] = os.environ, **given: object) -> Settings:
+    """Settings from ENGINEHOUSE_* variables; `given` (None left out) wins. Raises BadRequest naming the variable."""
+    home = home_folder(environment)
+    read = {
+        name: environment[variable]
+        for name in Settings.__struct_fields__
+        if name != "home" and environment.get(variable := f"ENGINEHOUSE_{name.upper()}")
+    }
+    blocked = environment.get("ENGINEHOUSE_BLOCKED_PLUGINS", "").split(",")
+    read["blocked"] = [name.strip() for name in blocked if name.strip()]  # type: ignore[assignment]
+    values = {"home": str(home), **read, **{key: value for key, value in given.items() if value is not None}}
+    try:
+        return msgspec.convert(values, Settings, strict=False, dec_hook=_path)
+    except msgspec.ValidationError as error:
+        raise BadRequest(f"A setting is wrong: {error}. See `enginehouse serve --help`.") from error
+
+
+def _path(kind: type, value: object) -> object:
+    return Path(str(value)) if issubclass(kind, Path) else value

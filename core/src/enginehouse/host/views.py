@@ -1,0 +1,50 @@
+"""What the host says about deployments: values for the API, the CLI and the console."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+Status = Literal["CREATING", "LOADING", "READY", "RESTARTING", "ERROR", "TERMINATING"]
+
+
+class ReplicaView(msgspec.Struct, frozen=True, kw_only=True):
+    """One replica. socket: its worker's own HTTP address; restarts: since it was last launched on purpose."""
+
+    replica_id: int
+    worker_id: str | None
+    status: Status
+    pid: int | None = None
+    socket: str | None = None
+    restarts: int = 0
+    progress: float = 0.0
+    stage: str = ""
+    started_ts: float | None = None
+    error: str | None = None
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened to a deployment. ts: seconds since 1970."""
+
+    ts: float
+    kind: Literal["INFO", "WARNING", "ERROR"]
+    text: str
+
+
+class DeploymentView(msgspec.Struct, frozen=True, kw_only=True):
+    """A deployment as it is now. facts: what its model type reports; reason: why the engine was chosen."""
+
+    model_uid: str
+    model_type: str
+    status: Status
+    model_engine: str
+    reason: str
+    tasks: tuple[str, ...]
+    replicas: tuple[ReplicaView, ...]
+    created_ts: float
+    facts: dict[str, Any] = {}
+    devices: tuple[str, ...] = ()
+    error: str | None = None
+    progress: float = 0.0
+    stage: str = "pending"

@@ -1,0 +1,70 @@
+"""Model families: which models exist, as data. A family never names an engine."""
+
+from __future__ import annotations
+
+import msgspec
+
+from .errors import BadRequest, InvalidSpec
+
+
+class Variant(msgspec.Struct, frozen=True, kw_only=True):
+    """One set of weights of a family.
+
+    format: file format as on the wire ("pytorch", "ggufv2", "mlx", ...).
+    size_in_billions: parameters in billions, in the wire's spelling ("0_5" is a half, "7" is seven).
+    quantization: "none" or the format's own word ("Q4_K_M", "Int4", ...).
+    sources: URIs in order of preference, `scheme:reference`, each scheme being a source plugin's.
+    architectures: class names as in the model's config.json; empty when unknown.
+    weight_bytes: total size of the weight files, when known.
+    """
+
+    format: str
+    size_in_billions: str
+    sources: tuple[str, ...]
+    quantization: str = "none"
+    architectures: tuple[str, ...] = ()
+    weight_bytes: int | None = None
+
+
+class ModelFamily(msgspec.Struct, frozen=True, kw_only=True):
+    """A model as its users name it, with all its variants.
+
+    context_length: tokens.
+    chat_template: a Jinja template that replaces the tokenizer's; None keeps the tokenizer's.
+    tool_parser, reasoning_parser: names of parsers (see `enginehouse.sdk.parsers`); None when the model has no such part.
+    """
+
+    name: str
+    model_type: str
+    variants: tuple[Variant, ...]
+    abilities: tuple[str, ...]
+    context_length: int | None = None
+    languages: tuple[str, ...] = ()
+    description: str = ""
+    licence: str = ""
+    chat_template: str | None = None
+    stop: tuple[str, ...] = ()
+    stop_token_ids: tuple[int, ...] = ()
+    tool_parser: str | None = None
+    reasoning_parser: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name or not self.variants:
+            raise InvalidSpec(f"Family {self.name!r} needs a name and at least one variant.")
+
+
+def size_in_billions(value: object) -> float:
+    """Parameters in billions from any spelling of the wire: "0_5", "0.5", 7, 7.0, "7".
+
+    Raises BadRequest when it is no positive number.
+    """
+    try:
+        size = float(str(value).replace("_", "."))
+    except ValueError:
+        size = -1.0
+    if not 0 < size < float("inf") or isinstance(value, bool):
+        raise BadRequest(
+            f"model_size_in_billions is {value!r}; give a positive number such as 7, 0.5 or '0_5'.",
+            param="model_size_in_billions",
+        )
+    return size
