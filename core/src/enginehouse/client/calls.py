@@ -1,0 +1,246 @@
+"""What can be asked of a server: each function here is pure and gives a `Call`, which both clients know how to send.
+
+The functions carry the names, parameters and documentation of the clients' methods.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+
+T = TypeVar("T")
+Json = dict[str, Any]
+
+READ_SECONDS = 30.0
+"""Administrative answers come from the server's memory; one that takes longer will not come."""
+
+UNBOUNDED = None
+"""For launches (tens of gigabytes may have to arrive first) and generation (a long prompt is read before the
+first byte). Only the caller knows how long is too long; a peer that vanished is found by TCP keep-alive."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call(Generic[T]):
+    """One request, and how its answer is read.
+
+    action: completes "Failed to ...". read_seconds: longest silence of the server; None for no limit.
+    decode: from the answer's JSON to what the caller gets.
+    """
+
+    action: str
+    method: str
+    path: str
+    decode: Callable[[Any], T]
+    query: dict[str, str] = field(default_factory=dict)
+    body: Json | None = None
+    read_seconds: float | None = READ_SECONDS
+
+    @property
+    def streams(self) -> bool:
+        return bool(self.body and self.body.get("stream"))
+
+
+def ask_auth() -> Call[bool]:
+    """Whether the server asks for a key."""
+    return Call(
+        action="ask whether the server wants a key",
+        method="GET",
+        path="/v1/cluster/auth",
+        decode=lambda answer: bool(answer["auth"]),
+    )
+
+
+def list_models(*, any_status: bool = False) -> Call[dict[str, Json]]:
+    """Models by uid, each as `describe_model` says. any_status: also those that load or have failed."""
+    return Call(
+        action="list the models",
+        method="GET",
+        path="/v1/models",
+        query={"all": "true"} if any_status else {},
+        decode=lambda answer: {item["id"]: item for item in answer["data"]},
+    )
+
+
+def describe_model(model_uid: str, *, any_status: bool = False) -> Call[Json]:
+    """Everything known about a model. any_status: also when it is still loading or has failed."""
+    return Call(
+        action="describe the model",
+        method="GET",
+        path=_model(model_uid),
+        query={"any_status": "true"} if any_status else {},
+        decode=_object,
+    )
+
+
+def launch_model(
+    model_name: str,
+    model_type: str = "LLM",
+    model_engine: str | None = None,
+    model_uid: str | None = None,
+    model_size_in_billions: int | float | str | None = None,
+    model_format: str | None = None,
+    quantization: str | None = None,
+    replica: int = 1,
+    n_worker: int = 1,
+    n_gpu: int | str | None = "auto",
+    peft_model_config: Json | None = None,
+    request_limits: int | None = None,
+    worker_ip: str | list[str] | None = None,
+    gpu_idx: int | list[int] | None = None,
+    replica_config: list[Json] | None = None,
+    model_path: str | None = None,
+    enable_thinking: bool | None = None,
+    enable_virtual_env: bool | None = None,
+    virtual_env_packages: list[str] | None = None,
+    envs: dict[str, str] | None = None,
+    virtual_env_find_links: list[str] | None = None,
+    **kwargs: Any,
+) -> Call[str]:
+    """Launches a model and returns its uid, once it is ready.
+
+    model_uid: defaults to the model's name. n_gpu: a number, "auto", or None for the CPU alone.
+    kwargs: `wait_ready=False` returns at once; `download_hub` says where weights come from; everything else
+    is an option of the engine.
+    """
+    wait_ready = kwargs.pop("wait_ready", True)
+    body = {
+        "model_uid": model_uid,
+        "model_name": model_name,
+        "model_engine": model_engine,
+        "peft_model_config": peft_model_config,
+        "model_type": model_type,
+        "model_size_in_billions": _spell_size(model_size_in_billions),
+        "model_format": model_format,
+        "quantization": quantization,
+        "replica": replica,
+        "n_worker": n_worker,
+        "n_gpu": n_gpu,
+        "request_limits": request_limits,
+        "worker_ip": worker_ip,
+        "gpu_idx": gpu_idx,
+        "replica_config": replica_config,
+        "model_path": model_path,
+        "enable_thinking": enable_thinking,
+        "enable_virtual_env": enable_virtual_env,
+        "virtual_env_packages": virtual_env_packages,
+        "virtual_env_find_links": virtual_env_find_links,
+        "envs": envs,
+        **kwargs,
+    }
+    return Call(
+        action="launch the model",
+        method="POST",
+        path="/v1/models",
+        query={} if wait_ready else {"wait_ready": "false"},
+        body=body,
+        read_seconds=UNBOUNDED,
+        decode=lambda answer: str(answer["model_uid"]),
+    )
+
+
+def terminate_model(model_uid: str) -> Call[None]:
+    """Stops a model and forgets it; what is still being answered may end first."""
+    return Call(
+        action="terminate the model",
+        method="DELETE",
+        path=_model(model_uid),
+        # Running requests are allowed to end; how long is the server's setting, so the client does not guess.
+        read_seconds=UNBOUNDED,
+        decode=_nothing,
+    )
+
+
+def get_launch_model_progress(model_uid: str) -> Call[Json]:
+    """How far a launch has come: {"progress": 0..1, "stage": ..., "replicas": [...]}."""
+    return Call(
+        action="get the progress of the launch", method="GET", path=_model(model_uid, "progress"), decode=_object
+    )
+
+
+def cancel_launch_model(model_uid: str) -> Call[None]:
+    """Gives up a launch that is under way."""
+    return Call(action="cancel the launch", method="POST", path=_model(model_uid, "cancel"), decode=_nothing)
+
+
+def get_instance_info(model_name: str | None = None, model_uid: str | None = None) -> Call[list[Json]]:
+    """Deployments with their replicas, those that load or have failed too. `model_uid` wins over `model_name`."""
+    given = {"model_name": model_name, "model_uid": model_uid}
+    return Call(
+        action="get the instances",
+        method="GET",
+        path="/v1/models/instances",
+        query={key: value for key, value in given.items() if value is not None},
+        decode=_list,
+    )
+
+
+def list_plugins() -> Call[list[Json]]:
+    """The server's plugins, also those that were refused, with the reason."""
+    return Call(action="list the plugins", method="GET", path="/v1/plugins", decode=lambda answer: answer["plugins"])
+
+
+def chat(
+    model_uid: str,
+    messages: list[Json],
+    tools: list[Json] | None = None,
+    enable_thinking: bool | None = None,
+    generate_config: Json | None = None,
+) -> Call[Json]:
+    """An answer to a conversation (OpenAI's chat completions)."""
+    body: Json = {"model": model_uid, "messages": messages, **(generate_config or {})}
+    if tools is not None:
+        body["tools"] = tools
+    if enable_thinking is not None:
+        switches = {"enable_thinking": enable_thinking, "thinking": enable_thinking}
+        body["chat_template_kwargs"] = {**_template_options(body), **switches}
+    return Call(
+        action="chat with the model",
+        method="POST",
+        path="/v1/chat/completions",
+        body=body,
+        read_seconds=UNBOUNDED,
+        decode=_object,
+    )
+
+
+def generate(model_uid: str, prompt: Any, generate_config: Json | None = None) -> Call[Json]:
+    """A continuation of a text (OpenAI's completions)."""
+    return Call(
+        action="generate with the model",
+        method="POST",
+        path="/v1/completions",
+        body={"model": model_uid, "prompt": prompt, **(generate_config or {})},
+        read_seconds=UNBOUNDED,
+        decode=_object,
+    )
+
+
+def _model(uid: str, *rest: str) -> str:
+    return "/".join(("/v1/models", quote(uid, safe=""), *rest))
+
+
+def _spell_size(size: int | float | str | None) -> int | str | None:
+    """A size as the wire writes it: 7.0 is 7, 0.5 is "0_5"."""
+    if not isinstance(size, float):
+        return size
+    return int(size) if size.is_integer() else str(size).replace(".", "_")
+
+
+def _template_options(body: Json) -> Json:
+    given = body.get("chat_template_kwargs") or {}
+    return dict(json.loads(given) if isinstance(given, str) else given)
+
+
+def _object(answer: Any) -> Json:
+    return dict(answer)
+
+
+def _list(answer: Any) -> list[Json]:
+    return list(answer)
+
+
+def _nothing(answer: Any) -> None:
+    return None
