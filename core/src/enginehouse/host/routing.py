@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import msgspec
 
-from ..sdk import ModelNotFound, NotReady, NotSupported
+from ..sdk import LaunchFailed, ModelNotFound, NotReady, NotSupported
 
 RETRY_AFTER_SECONDS = 5  # a model of ordinary size loads in seconds; a client that knocks more often only costs
 
@@ -21,12 +21,16 @@ class Replica(msgspec.Struct, eq=False):
 
 
 class Route(msgspec.Struct, eq=False):
-    """A deployment as the gateway sees it. replicas: the ready ones; waiting: why there is none."""
+    """A deployment as the gateway sees it.
+
+    replicas: the ready ones. waiting: why there is none, when there will be; failure: when there will not.
+    """
 
     model_uid: str
     tasks: tuple[str, ...]
     replicas: tuple[Replica, ...] = ()
     waiting: str = "is still loading"
+    failure: str | None = None
 
 
 class RoutingTable:
@@ -51,7 +55,8 @@ class RoutingTable:
     def pick(self, model_uid: str, task: str, tried: Collection[str] = ()) -> Replica:
         """The replica with the fewest requests, none of `tried` (worker ids).
 
-        Raises ModelNotFound, NotSupported when the model has no such task, NotReady while it loads.
+        Raises ModelNotFound, NotSupported when the model has no such task, NotReady while it loads, LaunchFailed
+        when it is down for good.
         """
         route = self._routes.get(model_uid)
         if route is None:
@@ -64,6 +69,8 @@ class RoutingTable:
             offers = ", ".join(route.tasks)
             raise NotSupported(f"Model {model_uid!r} does not do {task!r}; it does: {offers}.", param="model")
         usable = [replica for replica in route.replicas if replica.worker_id not in tried]
+        if not usable and route.failure:
+            raise LaunchFailed(f"Model {model_uid!r} is down: {route.failure} Launch it again when that is mended.")
         if not usable:
             raise NotReady(f"Model {model_uid!r} {route.waiting}; try again.", retry_after=RETRY_AFTER_SECONDS)
         return min(usable, key=_load)

@@ -25,6 +25,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     body_bytes: largest request body; ENGINEHOUSE_BODY_BYTES.
     plugin_seconds: a plugin gets so long to be imported, and each of its hooks to answer.
     completions_done: end /v1/completions streams with [DONE] too; ENGINEHOUSE_COMPLETIONS_DONE.
+    trust_remote_code: whether a launch may run code from a model's files; ENGINEHOUSE_TRUST_REMOTE_CODE.
     blocked: names of plugins never to import; ENGINEHOUSE_BLOCKED_PLUGINS (comma separated), beside those in
         the home's blocked_plugins.txt.
     """
@@ -41,6 +42,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     body_bytes: int = 64 * 2**20
     plugin_seconds: float = 10.0
     completions_done: bool = False
+    trust_remote_code: bool = False
     blocked: tuple[str, ...] = ()
 
     @property

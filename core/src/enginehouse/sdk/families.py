@@ -31,7 +31,7 @@ class ModelFamily(msgspec.Struct, frozen=True, kw_only=True):
 
     context_length: tokens.
     chat_template: a Jinja template that replaces the tokenizer's; None keeps the tokenizer's.
-    tool_parser, reasoning_parser: names of parsers (see `enginehouse.sdk.parsers`); None when the model has no such part.
+    tool_parser, reasoning_parser: names of parsers (see `enginehouse.sdk.parsers`); None without such a part.
     """
 
     name: str

@@ -1,0 +1,77 @@
+"""Adoption: workers that a former server left running are claimed; the dead ones are buried with their reason."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from ..sdk import WorkerOrder
+from .orders import Assignment, kept_orders, remove_worker
+from .planning import Plan
+from .settings import Settings
+from .store import Declared, Store
+from .views import Event
+from .worker import Worker, adopt_worker, describe_exit, read_exit
+
+logger = logging.getLogger(__name__)
+
+
+class Found(NamedTuple):
+    """What the folders of a former server's workers held: live workers and plans by uid."""
+
+    workers: dict[str, dict[int, Worker]]
+    plans: dict[str, Plan]
+
+
+async def adopt_workers(settings: Settings, store: Store, declared: list[Declared]) -> tuple[list[Declared], Found]:
+    """Claims what still runs. A live worker of a deployment that the database lost brings it back.
+
+    Returns what is declared now, and what was found.
+    """
+    kept = list(kept_orders(settings.workers_folder))
+    workers = await asyncio.gather(*(adopt_worker(order) for order, _ in kept))
+    known = {one.uid: one for one in declared}
+    found = Found({}, {})
+    for (order, assignment), worker in zip(kept, workers, strict=True):
+        if worker is None:
+            await _bury(order, assignment, store)
+        elif not _wanted(assignment, known, found):
+            logger.warning("worker %s belongs to nothing declared; it is ended", order.worker_id)
+            await worker.stop(settings.drain_seconds)
+            remove_worker(order)
+        else:
+            uid = assignment.model_uid
+            if uid not in known:
+                known[uid] = await _declare_again(assignment, store)
+            found.workers.setdefault(uid, {})[assignment.replica_id] = worker
+            found.plans[uid] = assignment.plan
+    return list(known.values()), found
+
+
+def _wanted(assignment: Assignment, known: dict[str, Declared], found: Found) -> bool:
+    """Whether this live worker has a place: its deployment shall run (or was lost), and nobody fills the place."""
+    declared = known.get(assignment.model_uid)
+    if assignment.replica_id in found.workers.get(assignment.model_uid, {}):
+        return False
+    if declared is None:
+        return True
+    return declared.desired == "running" and declared.created_ts == assignment.created_ts
+
+
+async def _declare_again(assignment: Assignment, store: Store) -> Declared:
+    uid = assignment.model_uid
+    logger.warning("deployment %s was not in the database; its running worker brings it back", uid)
+    declared = Declared(uid=uid, request=assignment.plan.request, was_ready=True, created_ts=assignment.created_ts)
+    await store.declare(declared)
+    return declared
+
+
+async def _bury(order: WorkerOrder, assignment: Assignment, store: Store) -> None:
+    record = read_exit(Path(order.folder))
+    reason = describe_exit(record) if record else "It was gone, without a word, when the server came back."
+    text = f"Replica {assignment.replica_id} ended while no server was there: {reason}"
+    await store.note(assignment.model_uid, Event(ts=time.time(), kind="WARNING", text=text))
+    remove_worker(order)

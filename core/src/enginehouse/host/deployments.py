@@ -1,0 +1,130 @@
+"""All deployments: declared, listed, ended. What is declared here comes back after a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Iterable
+
+from ..sdk import BadRequest, Conflict, ModelNotFound
+from .deployment import Deployment, Ground
+from .launch_request import LaunchRequest, check_uid
+from .planning import Plan
+from .store import Declared
+from .views import DeploymentView, Event
+from .worker import Worker
+
+
+class Deployments:
+    """The registry of deployments, by uid."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._deployments: dict[str, Deployment] = {}
+        self._declaring = asyncio.Lock()  # so that two launches cannot take one uid
+
+    async def plan(self, request: LaunchRequest) -> Plan:
+        """The plan of a launch, without side effects. Raises as `planning.make_plan`."""
+        return await self._ground.plan(request)
+
+    async def launch(self, request: LaunchRequest) -> str:
+        """Declares a model and starts to bring it up; its uid, at once.
+
+        Raises Conflict when the uid is taken, what planning raises, StateUnavailable when it could not be kept.
+        """
+        plan = await self._ground.plan(request)
+        async with self._declaring:
+            uid = self._free_uid(request)
+            declared = Declared(uid=uid, request=request, created_ts=time.time())
+            if uid in self._deployments:
+                await self._end(uid)  # one that failed: this launch takes its place
+            await self._ground.store.declare(declared)
+            self._begin(declared, plan)
+        return uid
+
+    async def wait_ready(self, uid: str) -> None:
+        """Returns when the model is ready. Raises LaunchFailed, Cancelled, ModelNotFound."""
+        await self._find(uid).until_settled()
+
+    async def terminate(self, uid: str) -> None:
+        """Ends a model for good; returns when its processes are gone. Raises ModelNotFound, StateUnavailable."""
+        self._find(uid)
+        await self._ground.store.forget(uid)
+        await self._end(uid)
+
+    async def cancel(self, uid: str) -> None:
+        """Stops a launch that is not ready yet. Raises ModelNotFound, BadRequest when there is nothing to cancel."""
+        if not self._find(uid).launching:
+            raise BadRequest(f"Model {uid!r} is not being launched; to end it, terminate it.")
+        await self.terminate(uid)
+
+    def view(self, uid: str) -> DeploymentView:
+        return self._find(uid).view()
+
+    def views(self) -> list[DeploymentView]:
+        return [deployment.view() for deployment in self._deployments.values()]
+
+    def events(self, uid: str) -> list[Event]:
+        return list(self._find(uid).kept_events)
+
+    async def restore(
+        self, declared: Iterable[Declared], adopted: dict[str, dict[int, Worker]], plans: dict[str, Plan]
+    ) -> None:
+        """Takes up what was declared before: with the workers that still run, and new ones for the rest."""
+        for one in declared:
+            deployment = self._add(one, plans.get(one.uid))
+            deployment.kept_events.extend(await self._ground.store.events(one.uid))
+            if one.desired == "running":
+                deployment.error = None
+                deployment.start(adopted.get(one.uid))
+            else:
+                deployment.rest()
+
+    async def close(self, leave: bool) -> None:
+        """Ends all, or with `leave` lets the workers run on for the next server; nothing declared is forgotten."""
+        deployments = list(self._deployments.values())
+        await asyncio.gather(*(deployment.stop(leave) for deployment in deployments))
+        self._deployments.clear()
+
+    def _begin(self, declared: Declared, plan: Plan) -> None:
+        self._add(declared, plan).start()
+
+    def _add(self, declared: Declared, plan: Plan | None) -> Deployment:
+        deployment = Deployment(declared, self._ground, plan)
+        self._deployments[declared.uid] = deployment
+        return deployment
+
+    async def _end(self, uid: str) -> None:
+        deployment = self._deployments.get(uid)
+        if deployment:
+            await deployment.stop()
+            if self._deployments.get(uid) is deployment:
+                del self._deployments[uid]
+
+    def _find(self, uid: str) -> Deployment:
+        deployment = self._deployments.get(uid)
+        if deployment is None:
+            running = ", ".join(sorted(self._deployments)) or "none"
+            raise ModelNotFound(f"There is no model {uid!r}. Models here: {running}.", param="model_uid")
+        return deployment
+
+    def _free_uid(self, request: LaunchRequest) -> str:
+        if request.model_uid is not None:
+            return self._unless_taken(request.model_uid)
+        check_uid(request.model_name)
+        if not self._taken(request.model_name):
+            return request.model_name
+        return f"{request.model_name[:91]}-{secrets.token_hex(4)}"
+
+    def _unless_taken(self, uid: str) -> str:
+        if self._taken(uid):
+            raise Conflict(
+                f"The uid {uid!r} is taken by a model that is {self._deployments[uid].status.lower()}. "
+                "Terminate that one first or choose another model_uid.",
+                param="model_uid",
+            )
+        return uid
+
+    def _taken(self, uid: str) -> bool:
+        return uid in self._deployments and not self._deployments[uid].failed

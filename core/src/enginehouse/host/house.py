@@ -1,0 +1,89 @@
+"""The house: settings, plugins, state and deployments put together, and taken apart in order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+
+from .adoption import adopt_workers
+from .contributions import Contributions
+from .deployment import Ground
+from .deployments import Deployments
+from .devices import look_at_machine
+from .home import held_home, private_folder
+from .launch_request import LaunchRequest
+from .matching import libraries
+from .planning import Knowledge, Plan, make_plan
+from .plugins import PluginCensus, load_plugins
+from .routing import RoutingTable
+from .settings import Settings
+from .store import open_store
+
+LOADS_AT_ONCE = max(4, 2 * (os.cpu_count() or 1))  # loading is half reading, half computing
+
+
+class House(msgspec.Struct, frozen=True):
+    """A running host."""
+
+    settings: Settings
+    plugins: PluginCensus
+    deployments: Deployments
+    routing: RoutingTable
+
+    @property
+    def catalog(self) -> Contributions:
+        """All that the loaded plugins contribute: model types, families, engines, ..."""
+        return self.plugins.contributions
+
+
+class Departure:
+    """How to leave: workers are left running for the next server, unless somebody says otherwise before."""
+
+    def __init__(self) -> None:
+        self.leave_workers = True
+
+
+@asynccontextmanager
+async def open_house(settings: Settings, departure: Departure | None = None) -> AsyncIterator[House]:
+    """Holds the home, loads plugins, opens the database, takes up what was declared.
+
+    On the way out the workers run on under their lease and a later server adopts them, unless `departure` says
+    otherwise. Raises EnginehouseError: another server on this home, a home or database that cannot be used.
+    """
+    departure = departure or Departure()
+    with held_home(settings.home, f"{settings.host}:{settings.port}"):
+        private_folder(settings.workers_folder)
+        census = load_plugins(settings)
+        store = await open_store(settings.database_url)
+        try:
+            routing = RoutingTable()
+            ground = Ground(
+                settings, census, store, routing, asyncio.Semaphore(LOADS_AT_ONCE), _Planner(census, settings)
+            )
+            deployments = Deployments(ground)
+            declared, found = await adopt_workers(settings, store, await store.declared())
+            await deployments.restore(declared, found.workers, found.plans)
+            try:
+                yield House(settings, census, deployments, routing)
+            finally:
+                await deployments.close(departure.leave_workers)
+        finally:
+            await store.close()
+
+
+class _Planner:
+    """Plans against this machine as it is at that moment."""
+
+    def __init__(self, census: PluginCensus, settings: Settings) -> None:
+        self._census = census
+        self._settings = settings
+
+    async def __call__(self, request: LaunchRequest) -> Plan:
+        contributions = self._census.contributions
+        machine = await asyncio.to_thread(look_at_machine, libraries(contributions.engines))
+        known = Knowledge(contributions, machine, self._census.choose_engine, self._settings.trust_remote_code)
+        return make_plan(request, known)

@@ -1,0 +1,158 @@
+"""From a Plan to a worker's order, and what lies in a worker's folder beside it. Pure but for the writing."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..sdk import CannotRun, EngineSpec, Environment, ModelFamily, ParserSpec, RunnerOrder, WorkerOrder
+from .contributions import Contributions
+from .home import private_folder, socket_folder
+from .planning import Plan
+from .settings import Settings
+from .targets import resolve, target_of
+
+ORDER_FILE = "order.json"
+PLAN_FILE = "plan.json"
+RUNNER = "enginehouse.runner"
+
+
+class Assignment(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose worker it is; kept in the worker's folder, so that a lost database can be made again from it."""
+
+    model_uid: str
+    replica_id: int
+    created_ts: float
+    plan: Plan
+
+
+class Workshop(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker is made with: the weights' place and the environment."""
+
+    weights: Path
+    environment: Environment
+
+
+def prepare_worker(
+    assignment: Assignment, workshop: Workshop, contributions: Contributions, settings: Settings
+) -> WorkerOrder:
+    """Makes the worker's private folder with its order in it. Raises CannotRun, HomeUnusable, OSError."""
+    worker_id = secrets.token_hex(6)
+    folder = private_folder(settings.workers_folder / worker_id)
+    try:
+        order = _order(worker_id, folder, assignment, workshop, contributions, settings)
+        _write(folder / PLAN_FILE, msgspec.json.encode(assignment))
+        _write(folder / ORDER_FILE, msgspec.json.encode(order))
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return order
+
+
+def remove_worker(order: WorkerOrder) -> None:
+    """Removes a dead worker's folder and sockets."""
+    shutil.rmtree(order.folder, ignore_errors=True)
+    sockets = Path(order.control).parent
+    if sockets != Path(order.folder):
+        shutil.rmtree(sockets, ignore_errors=True)
+
+
+def kept_orders(workers: Path) -> Iterator[tuple[WorkerOrder, Assignment]]:
+    """Orders of the workers that a former server left, dead or alive; a folder that makes no sense is removed."""
+    for folder in sorted(workers.iterdir()) if workers.is_dir() else ():
+        try:
+            order = msgspec.json.decode((folder / ORDER_FILE).read_bytes(), type=WorkerOrder)
+            assignment = msgspec.json.decode((folder / PLAN_FILE).read_bytes(), type=Assignment)
+        except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+            shutil.rmtree(folder, ignore_errors=True)  # cut off while it was written: nothing was started from it
+            continue
+        yield order, assignment
+
+
+def _order(
+    worker_id: str,
+    folder: Path,
+    assignment: Assignment,
+    workshop: Workshop,
+    contributions: Contributions,
+    settings: Settings,
+) -> WorkerOrder:
+    plan = assignment.plan
+    engine = _engine(plan.engine, contributions)
+    sockets = socket_folder(folder)
+    order = WorkerOrder(
+        worker_id=worker_id,
+        model_uid=assignment.model_uid,
+        token=secrets.token_hex(16),
+        folder=str(folder),
+        socket=str(sockets / "http.sock"),
+        control=str(sockets / "keeper.sock"),
+        argv=(workshop.environment.python, "-P", "-m", RUNNER, str(folder)),
+        environment=_variables(plan, workshop.environment),
+        lease_seconds=settings.lease_seconds,
+        drain_seconds=settings.drain_seconds,
+        runner=_runner(plan, engine, workshop, contributions, settings),
+    )
+    if engine.command:
+        argv = tuple(map(str, resolve(engine.command)(order)))
+        return msgspec.structs.replace(order, argv=argv)
+    return order
+
+
+def _engine(name: str, contributions: Contributions) -> EngineSpec:
+    for engine in contributions.engines:
+        if engine.name == name:
+            return engine
+    raise CannotRun(f"Engine {name} is not loaded any more; see `enginehouse plugins`.")
+
+
+def _runner(
+    plan: Plan, engine: EngineSpec, workshop: Workshop, contributions: Contributions, settings: Settings
+) -> RunnerOrder:
+    family, request = plan.family, plan.request
+    reasoning = family.reasoning_parser if request.reasoning_content is not False else None
+    return RunnerOrder(
+        engine=engine.engine,
+        options=target_of(engine.options),
+        tasks=plan.tasks,
+        model_path=str(workshop.weights),
+        device=plan.device,
+        option_values=plan.options,
+        context_length=family.context_length,
+        abilities=family.abilities,
+        chat_template=family.chat_template,
+        stop=family.stop,
+        stop_token_ids=family.stop_token_ids,
+        tool_parser=_parser(family, family.tool_parser, "tool", contributions),
+        reasoning_parser=_parser(family, reasoning, "reasoning", contributions),
+        enable_thinking=request.enable_thinking,
+        trust_remote_code=request.trust_remote_code,
+        completions_done=settings.completions_done,
+    )
+
+
+def _parser(family: ModelFamily, name: str | None, kind: str, contributions: Contributions) -> str | None:
+    """The parser's target. Without the plugin that brings it the model still runs, its text unparsed."""
+    spec: ParserSpec | None = contributions.parser(name) if name else None
+    return spec.parser if spec and spec.kind == kind else None
+
+
+def _variables(plan: Plan, environment: Environment) -> dict[str, str]:
+    variables: dict[str, Any] = {**environment.variables, **(plan.request.envs or {})}
+    if plan.device == "cuda":
+        variables["CUDA_VISIBLE_DEVICES"] = ",".join(label.partition(":")[2] for label in plan.devices)
+    elif plan.device == "cpu":
+        variables.setdefault("CUDA_VISIBLE_DEVICES", "")
+    return {name: str(value) for name, value in variables.items()}
+
+
+def _write(file: Path, content: bytes) -> None:
+    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(content)

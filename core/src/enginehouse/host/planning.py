@@ -1,0 +1,242 @@
+"""Planning: from "run qwen3 0.6B" to a Plan. Pure functions over values: no file is written, nothing starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..sdk import (
+    BadRequest,
+    CannotRun,
+    EngineSpec,
+    EnvironmentNeed,
+    ModelFamily,
+    NotAllowed,
+    NotSupported,
+    Variant,
+    size_in_billions,
+)
+from .contributions import Contributions
+from .devices import Device, Machine
+from .launch_request import LaunchRequest
+from .matching import Mismatch, mismatches
+from .model_folders import family_from_folder
+from .options import check_options
+
+Choose = Callable[[ModelFamily, Variant, tuple[EngineSpec, ...]], tuple[EngineSpec, str]]
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """How a model will be run, whole: a value to read, keep and act on.
+
+    reason: why this engine. tasks: what the deployment answers. devices: labels, empty for the CPU.
+    device: what the engine is told ("cuda", "mps", "cpu"). options: the engine's, checked.
+    """
+
+    request: LaunchRequest
+    family: ModelFamily
+    variant: Variant
+    engine: str
+    reason: str
+    tasks: tuple[str, ...]
+    source: str
+    environment: EnvironmentNeed
+    device: str = "cpu"
+    devices: tuple[str, ...] = ()
+    options: dict[str, Any] = {}
+
+
+class Knowledge(msgspec.Struct, frozen=True):
+    """What planning goes by: what plugins contribute, the machine, who chooses, what the server allows."""
+
+    contributions: Contributions
+    machine: Machine
+    choose: Choose
+    trust_remote_code: bool = False
+
+
+def make_plan(request: LaunchRequest, known: Knowledge) -> Plan:
+    """Plans a launch. Raises BadRequest, CannotRun (with every reason), NotSupported or NotAllowed."""
+    _refuse_unsupported(request, known)
+    family = find_family(request, known.contributions)
+    variants = _fitting_variants(request, family)
+    variant, engine, reason = _choose(request, family, variants, known)
+    devices = _devices(request, engine, known.machine)
+    return Plan(
+        request=request,
+        family=family,
+        variant=variant,
+        engine=engine.name,
+        reason=reason,
+        tasks=_tasks(engine, family),
+        source=f"file:{request.model_path}" if request.model_path else variant.sources[0],
+        environment=EnvironmentNeed(engine=engine.name, requirements=engine.requirements),
+        device=devices[0].kind if devices else "cpu",
+        devices=tuple(device.label for device in devices),
+        options=check_options(engine, request.options),
+    )
+
+
+def find_family(request: LaunchRequest, contributions: Contributions) -> ModelFamily:
+    """The registered family of that name, else one drafted from `model_path`."""
+    model_type = contributions.model_type(request.model_type)
+    if model_type is None:
+        known = ", ".join(kind.name for kind in contributions.model_types)
+        raise BadRequest(f"There is no model type {request.model_type!r}; known: {known}.", param="model_type")
+    family = contributions.family(model_type.name, request.model_name)
+    if request.model_path:
+        folder = Path(request.model_path)
+        if not folder.is_absolute() or not folder.exists():
+            raise BadRequest(
+                f"model_path {request.model_path!r} is not there; give an absolute path on the server's machine.",
+                param="model_path",
+            )
+        return family or family_from_folder(folder, request.model_name, model_type.name)
+    if family is None:
+        raise BadRequest(_unknown_family(request, contributions), param="model_name")
+    return family
+
+
+def _unknown_family(request: LaunchRequest, contributions: Contributions) -> str:
+    names = sorted(f.name for f in contributions.families if f.model_type.lower() == request.model_type.lower())
+    return (
+        f"No installed plugin knows a {request.model_type} model {request.model_name!r}. Known: "
+        f"{', '.join(names) or 'none'}. To run weights of your own give `model_path`."
+    )
+
+
+def _fitting_variants(request: LaunchRequest, family: ModelFamily) -> tuple[Variant, ...]:
+    fitting = tuple(variant for variant in family.variants if _fits(variant, request))
+    if not fitting:
+        have = "; ".join(f"{v.format} {v.size_in_billions} {v.quantization}" for v in family.variants)
+        raise BadRequest(f"{family.name} has no such variant. It has (format, size, quantization): {have}.")
+    return fitting
+
+
+def _fits(variant: Variant, request: LaunchRequest) -> bool:
+    size = request.model_size_in_billions
+    return (
+        (request.model_format is None or variant.format == request.model_format.lower())
+        and (request.quantization is None or variant.quantization.lower() == request.quantization.lower())
+        and (size is None or size_in_billions(variant.size_in_billions) == size_in_billions(size))
+    )
+
+
+def _choose(
+    request: LaunchRequest, family: ModelFamily, variants: tuple[Variant, ...], known: Knowledge
+) -> tuple[Variant, EngineSpec, str]:
+    engines = _engines(request, known.contributions)
+    against: list[Mismatch] = []
+    for variant in variants:
+        able = []
+        for engine in engines:
+            reasons = mismatches(engine, family, variant, known.machine)
+            against.extend(reasons)
+            if not reasons:
+                able.append(engine)
+        if able:
+            return variant, *_pick(request, family, variant, tuple(able), known)
+    raise CannotRun(_cannot(family, engines, against), param="model_engine")
+
+
+def _pick(
+    request: LaunchRequest, family: ModelFamily, variant: Variant, able: tuple[EngineSpec, ...], known: Knowledge
+) -> tuple[EngineSpec, str]:
+    if request.model_engine:
+        return able[0], "It was asked for."
+    if len(able) == 1:
+        return able[0], "It is the only installed engine that can run this model here."
+    engine, chooser = known.choose(family, variant, able)
+    others = ", ".join(other.name for other in able if other is not engine)
+    return engine, f"Chosen by plugin {chooser}; {others} could run it too."
+
+
+def _engines(request: LaunchRequest, contributions: Contributions) -> tuple[EngineSpec, ...]:
+    if request.model_engine is None:
+        return contributions.engines
+    wanted = request.model_engine.lower()
+    named = tuple(engine for engine in contributions.engines if engine.name.lower() == wanted)
+    if not named:
+        have = ", ".join(engine.name for engine in contributions.engines) or "none"
+        raise CannotRun(
+            f"No installed plugin brings an engine {request.model_engine!r}. Installed: {have}. "
+            "`enginehouse plugins` shows why a plugin was not loaded.",
+            param="model_engine",
+        )
+    return named
+
+
+def _cannot(family: ModelFamily, engines: Iterable[EngineSpec], against: list[Mismatch]) -> str:
+    if not engines:
+        return f"{family.name} cannot be run: no engine is installed. Install one, e.g. enginehouse-transformers."
+    by_engine = {
+        engine.name: dict.fromkeys(reason.message for reason in against if reason.engine == engine.name)
+        for engine in engines
+    }
+    lines = "; ".join(f"{name}: {' and '.join(reasons)}" for name, reasons in by_engine.items())
+    return f"{family.name} cannot be run here. {lines}."
+
+
+def _tasks(engine: EngineSpec, family: ModelFamily) -> tuple[str, ...]:
+    """What the engine offers and the family is made for; a model without a chat template is not chatted with."""
+    claimed = set(family.abilities)
+    return tuple(task for task in engine.offers if task == "generate" or task in claimed)
+
+
+def _devices(request: LaunchRequest, engine: EngineSpec, machine: Machine) -> tuple[Device, ...]:
+    usable = [device for device in machine.devices if device.kind in engine.devices]
+    if request.gpu_idx is not None:
+        return tuple(_by_index(request.gpu_idx, usable))
+    wanted = _count(request.n_gpu, bool(usable))
+    if wanted > len(usable):
+        raise BadRequest(
+            f"n_gpu is {wanted}, but {engine.name} can use {len(usable)} accelerators of this machine. "
+            "Ask for fewer, or for null to run on the CPU.",
+            param="n_gpu",
+        )
+    if wanted == 0 and "cpu" not in engine.devices:
+        raise BadRequest(f"Engine {engine.name} does not run on the CPU; leave n_gpu out.", param="n_gpu")
+    return tuple(sorted(usable, key=lambda device: -device.free_bytes)[:wanted])
+
+
+def _count(n_gpu: int | str | None, any_usable: bool) -> int:
+    if n_gpu is None or (isinstance(n_gpu, str) and n_gpu.lower() in {"none", "null"}):
+        return 0
+    if isinstance(n_gpu, str) and n_gpu.lower() == "auto":
+        return int(any_usable)
+    if isinstance(n_gpu, bool) or not str(n_gpu).isdigit() or int(n_gpu) < 1:
+        raise BadRequest(f"n_gpu is {n_gpu!r}; give 'auto', null for the CPU, or a number from 1.", param="n_gpu")
+    return int(n_gpu)
+
+
+def _by_index(wanted: int | list[int], usable: list[Device]) -> Iterator[Device]:
+    by_index = {device.index: device for device in usable}
+    for index in [wanted] if isinstance(wanted, int) else wanted:
+        if index not in by_index:
+            have = ", ".join(map(str, by_index)) or "none"
+            raise BadRequest(f"gpu_idx names {index}; usable here: {have}.", param="gpu_idx")
+        yield by_index[index]
+
+
+def _refuse_unsupported(request: LaunchRequest, known: Knowledge) -> None:
+    if request.trust_remote_code and not known.trust_remote_code:
+        raise NotAllowed(
+            "trust_remote_code runs code from the model's files; this server does not allow it. Start it with "
+            "ENGINEHOUSE_TRUST_REMOTE_CODE=1 if you trust whoever may launch models.",
+            param="trust_remote_code",
+        )
+    later = {
+        "peft_model_config": request.peft_model_config,
+        "replica_config": request.replica_config,
+        "request_limits": request.request_limits,
+        "n_worker": request.n_worker if request.n_worker > 1 else None,
+        "enable_virtual_env": request.enable_virtual_env or None,
+        "virtual_env_packages": request.virtual_env_packages or None,
+        "virtual_env_find_links": request.virtual_env_find_links or None,
+    }
+    for name, value in later.items():
+        if value is not None:
+            raise NotSupported(f"This version cannot honour {name}={value!r} yet; leave it out.", param=name)

@@ -1,0 +1,195 @@
+"""One replica's life: start a worker, wait until it is ready, hold it, start it again when it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from ..sdk import EnginehouseError, FetchProgress, LaunchFailed
+from .environments import provide_environment
+from .orders import Assignment, Workshop, prepare_worker, remove_worker
+from .plugins import PluginCensus
+from .routing import Replica
+from .settings import Settings
+from .views import Event, ReplicaView, Status
+from .weights import fetch_weights
+from .worker import Worker, describe_exit, start_worker
+
+STEADY_SECONDS = 60.0  # a worker that was ready for so long did not fail for the reason of the one before
+LONGEST_PAUSE = 60.0  # between restarts: long enough to cost nothing, short enough to come back soon
+DOWNLOAD_SHARE = 0.8  # of the progress shown, as clients know it
+FIRST_KNOCK, LAST_KNOCK = 0.02, 0.25  # seconds between looks at a loading worker, growing
+
+logger = logging.getLogger(__name__)
+
+
+class GaveUp(Exception):
+    """This replica will not be started again; the text is the reason."""
+
+
+class Surroundings(msgspec.Struct, frozen=True):
+    """What a replica needs from its deployment. changed: called after each change of the replica."""
+
+    census: PluginCensus
+    settings: Settings
+    loading: asyncio.Semaphore
+    note: Callable[[Event], None]
+    changed: Callable[[], None]
+
+
+class ReplicaLife:
+    """Written by its own task alone; read by views and the routing table."""
+
+    def __init__(self, assignment: Assignment, surroundings: Surroundings, was_ready: bool) -> None:
+        self.assignment = assignment
+        self.was_ready = was_ready
+        self.leaving = False  # when ended now, let the worker run on
+        self.status: Status = "CREATING"
+        self.worker: Worker | None = None
+        self.route: Replica | None = None
+        self.restarts = 0
+        self.error: str | None = None
+        self.progress, self.stage = 0.0, "pending"
+        self.context_length: int | None = None
+        self._around = surroundings
+
+    async def run(self, adopted: Worker | None = None) -> None:
+        """Keeps a worker up until cancelled. Raises GaveUp; always ends (or leaves) its worker."""
+        failures = 0
+        try:
+            while True:
+                began = time.monotonic()
+                reason = await self._one_life(adopted)
+                adopted = None
+                failures = 1 if time.monotonic() - began > STEADY_SECONDS else failures + 1
+                await self._pause(failures, reason)
+        finally:
+            await self._part()
+
+    def view(self) -> ReplicaView:
+        worker = self.worker
+        return ReplicaView(
+            replica_id=self.assignment.replica_id,
+            worker_id=worker.order.worker_id if worker else None,
+            status=self.status,
+            pid=worker.hello.worker_pid if worker else None,
+            socket=worker.order.socket if worker else None,
+            restarts=self.restarts,
+            progress=self.progress,
+            stage=self.stage,
+            started_ts=worker.hello.started_at if worker else None,
+            error=self.error,
+        )
+
+    async def _one_life(self, adopted: Worker | None) -> str:
+        """From start to death of one worker; why it died. Raises GaveUp when it never was ready at all."""
+        try:
+            worker = await (self._take_up(adopted) if adopted else self._bring_up())
+        except (EnginehouseError, OSError) as error:
+            if not self.was_ready:
+                raise GaveUp(str(error)) from error
+            return str(error)
+        self._be_ready(worker, adopted is not None)
+        record = await asyncio.shield(worker.ended)
+        return describe_exit(record)
+
+    async def _take_up(self, adopted: Worker) -> Worker:
+        self.worker = adopted
+        await self._until_ready(adopted)
+        return adopted
+
+    async def _bring_up(self) -> Worker:
+        self._at("LOADING", "launching", 0.0)
+        async with self._around.loading:
+            self.worker = await self._start()
+            self._at("LOADING", "loading", DOWNLOAD_SHARE)
+            await self._until_ready(self.worker)
+            return self.worker
+
+    async def _start(self) -> Worker:
+        plan = self.assignment.plan
+        contributions, home = self._around.census.contributions, self._around.settings.home
+        weights = await fetch_weights(plan.source, contributions, home, self._downloading)
+        environment = await provide_environment(plan.environment, contributions, home)
+        workshop = Workshop(weights=weights, environment=environment)
+        order = prepare_worker(self.assignment, workshop, contributions, self._around.settings)
+        try:
+            return await start_worker(order)
+        except BaseException:
+            remove_worker(order)
+            raise
+
+    async def _until_ready(self, worker: Worker) -> None:
+        deadline = time.monotonic() + self._around.settings.launch_seconds
+        pause = FIRST_KNOCK
+        while not worker.ended.done():
+            health = await worker.health()
+            if health and health.state == "ready":
+                self.context_length = health.context_length
+                return
+            if health:
+                share = DOWNLOAD_SHARE + (1 - DOWNLOAD_SHARE) * health.progress
+                self._at("LOADING", health.stage or "loading", share)
+            if time.monotonic() > deadline:
+                seconds = self._around.settings.launch_seconds
+                raise LaunchFailed(f"It was not ready after {seconds:g} s (ENGINEHOUSE_LAUNCH_SECONDS).")
+            await asyncio.wait({worker.ended}, timeout=pause)
+            pause = min(pause * 1.25, LAST_KNOCK)
+        raise LaunchFailed(describe_exit(worker.ended.result()))
+
+    def _be_ready(self, worker: Worker, adopted: bool) -> None:
+        order = worker.order
+        self.route = Replica(order.worker_id, self.assignment.replica_id, order.socket)
+        self.was_ready, self.error = True, None
+        how = "adopted" if adopted else "ready"
+        self._note("INFO", f"Replica {self.assignment.replica_id} is {how}, process {worker.hello.worker_pid}.")
+        self._at("READY", "ready", 1.0)
+
+    async def _pause(self, failures: int, reason: str) -> None:
+        """Takes the dead worker off the table and waits before the next; raises GaveUp after too many."""
+        settings = self._around.settings
+        self.error, self.route = reason, None
+        self._at("RESTARTING", "pending", 0.0)
+        await self._bury()
+        if failures > settings.restart_limit:
+            raise GaveUp(f"It failed {failures} times in a row. The last time: {reason}")
+        self.restarts += 1
+        seconds = min(settings.restart_seconds * 2 ** (failures - 1), LONGEST_PAUSE)
+        self._note("WARNING", f"Replica {self.assignment.replica_id} died: {reason} Starting again in {seconds:g} s.")
+        await asyncio.sleep(seconds)
+
+    async def _bury(self) -> None:
+        worker, self.worker = self.worker, None
+        if worker:
+            if not worker.ended.done():
+                await worker.stop(0)
+            remove_worker(worker.order)
+
+    async def _part(self) -> None:
+        """The end of this life: take it off the table, then drain and stop the worker, or leave it to a successor."""
+        self.route = None
+        worker, self.worker = self.worker, None
+        if worker and self.leaving and not worker.ended.done():
+            return await worker.leave()
+        self._around.changed()
+        if worker:
+            with contextlib.suppress(OSError):
+                await worker.stop(self._around.settings.drain_seconds)
+            remove_worker(worker.order)
+
+    def _downloading(self, progress: FetchProgress) -> None:
+        if progress.total_bytes:
+            self._at("LOADING", "downloading", DOWNLOAD_SHARE * progress.done_bytes / progress.total_bytes)
+
+    def _at(self, status: Status, stage: str, progress: float) -> None:
+        self.status, self.stage, self.progress = status, stage, progress
+        self._around.changed()
+
+    def _note(self, kind: str, text: str) -> None:
+        logger.log(logging.INFO if kind == "INFO" else logging.WARNING, "%s: %s", self.assignment.model_uid, text)
+        self._around.note(Event(ts=time.time(), kind=kind, text=text))  # type: ignore[arg-type]
