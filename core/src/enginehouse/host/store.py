@@ -196,7 +196,10 @@ def _read_declared(connection: sa.Connection) -> list[Declared]:
     found = []
     for row in rows:
         try:
-            values = {**row, "request": msgspec.json.decode(row["request"])}
+            values = {
+                **{str(name): value for name, value in row.items()},
+                "request": msgspec.json.decode(row["request"]),
+            }
             found.append(msgspec.convert(values, Declared))
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
             logger.error("Deployment %s cannot be read from the database (%s); left out.", row["uid"], error)

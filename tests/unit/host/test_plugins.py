@@ -1,0 +1,197 @@
+from pathlib import Path
+
+import msgspec
+
+from enginehouse.host.plugins import PluginCensus, PluginRecord, load_plugins
+from enginehouse.host.settings import Settings
+
+GOOD = """
+    from enginehouse.sdk import EngineSpec, hookimpl
+
+    @hookimpl
+    def enginehouse_engines():
+        return [EngineSpec(name="good", tasks=("generate",), formats=("pytorch",), engine="nowhere:Engine")]
+"""
+
+
+def record(census: PluginCensus, name: str) -> PluginRecord:
+    return next(one for one in census.records if one.name == name)
+
+
+def engines(census: PluginCensus) -> set[str]:
+    return {engine.name for engine in census.contributions.engines}
+
+
+def test_built_ins_come_through_the_same_door(settings: Settings) -> None:
+    builtin = record(load_plugins(settings), "builtin")
+    assert builtin.state == "loaded"
+    assert builtin.distribution == "enginehouse-core"
+    assert builtin.contributes["model_types"] == ["LLM"]
+
+
+def test_a_good_plugin_is_loaded(settings: Settings, install_plugin) -> None:
+    install_plugin("good", GOOD)
+    census = load_plugins(settings)
+    good = record(census, "good")
+    assert (good.state, good.version, good.contributes) == ("loaded", "1.2", {"engines": ["good"]})
+    assert good.import_seconds is not None and good.reason is None
+    assert "good" in engines(census)
+
+
+def test_one_that_raises_on_import_loses_only_itself(settings: Settings, install_plugin) -> None:
+    install_plugin("good", GOOD)
+    install_plugin("broken", "import no_such_module_anywhere")
+    census = load_plugins(settings)
+    broken = record(census, "broken")
+    assert broken.state == "quarantined"
+    assert "no_such_module_anywhere" in (broken.reason or "")
+    assert "Traceback" in (broken.traceback or "")
+    assert "good" in engines(census)
+
+
+def test_one_that_exits_on_import_does_not_end_the_server(settings: Settings, install_plugin) -> None:
+    install_plugin("quitter", "import sys; sys.exit(3)")
+    quitter = record(load_plugins(settings), "quitter")
+    assert (quitter.state, quitter.reason) == ("quarantined", "SystemExit: 3")
+
+
+def test_one_that_hangs_on_import_is_left_behind(settings: Settings, install_plugin) -> None:
+    install_plugin("good", GOOD)
+    install_plugin("hangs", "import threading; threading.Event().wait(20)")
+    census = load_plugins(settings)
+    hangs = record(census, "hangs")
+    assert hangs.state == "quarantined"
+    assert "still running after 0.5 s" in (hangs.reason or "")
+    assert "good" in engines(census)
+
+
+def test_one_that_raises_in_a_hook_contributes_nothing(settings: Settings, install_plugin) -> None:
+    install_plugin(
+        "half",
+        GOOD
+        + """
+    @hookimpl
+    def enginehouse_families():
+        raise RuntimeError("the catalogue is on fire")
+""",
+    )
+    census = load_plugins(settings)
+    assert record(census, "half").reason == "RuntimeError: the catalogue is on fire"
+    assert "good" not in engines(census)
+
+
+def test_a_bad_spec_is_named(settings: Settings, install_plugin) -> None:
+    install_plugin(
+        "bad",
+        """
+        from enginehouse.sdk import EngineSpec, hookimpl
+
+        @hookimpl
+        def enginehouse_engines():
+            return [EngineSpec(name="bad", tasks=("fly",), formats=("pytorch",), engine="nowhere:Engine")]
+        """,
+    )
+    reason = record(load_plugins(settings), "bad").reason or ""
+    assert "Engine 'bad'" in reason and "fly" in reason and "generate" in reason
+
+
+def test_a_spec_with_a_field_of_the_wrong_type_is_named(settings: Settings, install_plugin) -> None:
+    install_plugin(
+        "wrong",
+        """
+        from enginehouse.sdk import ModelFamily, Variant, hookimpl
+
+        @hookimpl
+        def enginehouse_families():
+            variant = Variant(format="pytorch", size_in_billions=7, sources=("file:/x",))
+            return [ModelFamily(name="m", model_type="LLM", variants=(variant,), abilities=("chat",))]
+        """,
+    )
+    wrong = record(load_plugins(settings), "wrong")
+    assert wrong.state == "quarantined"
+    assert "variants" in (wrong.reason or "") and "size_in_billions" in (wrong.reason or "")
+
+
+def test_an_answer_of_the_wrong_kind_is_named(settings: Settings, install_plugin) -> None:
+    install_plugin(
+        "dict",
+        """
+        from enginehouse.sdk import hookimpl
+
+        @hookimpl
+        def enginehouse_engines():
+            return [{"name": "no spec"}]
+        """,
+    )
+    assert "must give EngineSpec" in (record(load_plugins(settings), "dict").reason or "")
+
+
+def test_a_hook_that_does_not_exist_is_named(settings: Settings, install_plugin) -> None:
+    install_plugin(
+        "stranger",
+        """
+        from enginehouse.sdk import hookimpl
+
+        @hookimpl
+        def enginehouse_telepathy():
+            return ()
+        """,
+    )
+    stranger = record(load_plugins(settings), "stranger")
+    assert stranger.state == "quarantined" and "enginehouse_telepathy" in (stranger.reason or "")
+
+
+def test_a_blocked_plugin_is_never_imported(settings: Settings, install_plugin, tmp_path: Path) -> None:
+    trace = tmp_path / "imported"
+    install_plugin("noisy", f"open({str(trace)!r}, 'w').close()")
+    census = load_plugins(msgspec.structs.replace(settings, blocked=("noisy",)))
+    assert record(census, "noisy").state == "blocked"
+    assert not trace.exists()
+
+
+def test_the_home_can_block_too(settings: Settings, install_plugin) -> None:
+    install_plugin("good", GOOD)
+    settings.home.mkdir()
+    (settings.home / "blocked_plugins.txt").write_text("# because I say so\ngood\n")
+    assert record(load_plugins(settings), "good").state == "blocked"
+
+
+def test_one_for_another_core_is_incompatible_and_not_imported(
+    settings: Settings, install_plugin, tmp_path: Path
+) -> None:
+    trace = tmp_path / "imported"
+    install_plugin("future", f"open({str(trace)!r}, 'w').close()", requires=("enginehouse-core>=99",))
+    future = record(load_plugins(settings), "future")
+    assert future.state == "incompatible"
+    assert ">=99" in (future.reason or "") and "this is 0." in (future.reason or "")
+    assert not trace.exists()
+
+
+def test_a_name_that_is_taken_quarantines_the_later_one(settings: Settings, install_plugin) -> None:
+    install_plugin("a_first", GOOD)
+    install_plugin("b_second", GOOD.replace('"good"', '"GOOD"'))
+    census = load_plugins(settings)
+    assert record(census, "a_first").state == "loaded"
+    assert "taken among engines" in (record(census, "b_second").reason or "")
+
+
+def test_a_failing_choice_passes_to_the_next_plugin(settings: Settings, install_plugin) -> None:
+    from enginehouse.sdk import EngineSpec, ModelFamily, Variant
+
+    install_plugin(
+        "chooser",
+        """
+        from enginehouse.sdk import hookimpl
+
+        @hookimpl
+        def enginehouse_choose_engine(candidates):
+            raise RuntimeError("cannot make up my mind")
+        """,
+    )
+    census = load_plugins(settings)
+    variant = Variant(format="pytorch", size_in_billions="1", sources=("file:/x",))
+    family = ModelFamily(name="m", model_type="LLM", variants=(variant,), abilities=("chat",))
+    low = EngineSpec(name="low", tasks=("generate",), formats=("pytorch",), engine="a:B")
+    high = EngineSpec(name="high", tasks=("generate",), formats=("pytorch",), engine="a:B", rank=5)
+    assert census.choose_engine(family, variant, (low, high)) == (high, "builtin")
+    assert "cannot make up my mind" in (record(census, "chooser").reason or "")
