@@ -149,7 +149,7 @@ def _connect_or_begin_anew(url: str) -> sa.Connection:
 
 
 def _connect(url: str) -> sa.Connection:
-    connection = sa.create_engine(url).connect()
+    connection = sa.create_engine(url, poolclass=sa.NullPool).connect()  # closed means closed, WAL folded in
     if connection.dialect.name == "sqlite":
         # WAL survives a kill at any moment and lets others read; a bounded wait for whoever reads along.
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000"):
