@@ -1,0 +1,5 @@
+"""`python -m enginehouse.cli` is the command `enginehouse`."""
+
+from .main import main
+
+main()

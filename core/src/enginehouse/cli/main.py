@@ -1,0 +1,90 @@
+"""The command `enginehouse`: which commands there are, and how they end.
+
+Each command is a module of its own, imported only when it is called; the help of all of them is written from
+the table here. Modules of commands import what is heavy (httpx, rich, the host) inside their functions.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import click
+
+INTERRUPTED = 130  # as shells report a process that SIGINT ended
+BROKEN_PIPE = 141  # likewise SIGPIPE: whoever read the output has gone
+
+COMMANDS = {
+    "serve": "Start a server.",
+    "launch": "Launch a model and wait until it is ready.",
+    "list": "List the models, with those that load or have failed.",
+    "terminate": "Stop models.",
+    "chat": "Chat with a model.",
+    "generate": "Let a model continue a text.",
+    "plugins": "List the plugins and what became of each.",
+    "doctor": "Check this machine and say what to do.",
+    "version": "Print the versions of what is installed.",
+}
+
+
+class LazyGroup(click.Group):
+    """Commands from the table above."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"{__package__}.commands.{name}").command
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def spell_with_dashes(name: str) -> str:
+    """Options may be written as on the wire: --max_tokens is --max-tokens."""
+    return name.replace("_", "-")
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "token_normalize_func": spell_with_dashes},
+    epilog="Try: `enginehouse serve`, then `enginehouse launch stoker` and `enginehouse chat stoker`.",
+)
+@click.version_option(package_name="enginehouse-core", prog_name="enginehouse", message="%(prog)s %(version)s")
+def enginehouse() -> None:
+    """A model server whose every engine is a plugin."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs a command and ends the process with its status."""
+    try:
+        status = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _silence_output()
+        status = BROKEN_PIPE
+    sys.exit(status)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        given = None if arguments is None else list(arguments)
+        status: Any = enginehouse.main(given, prog_name="enginehouse", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    return status if isinstance(status, int) else 0
+
+
+def _silence_output() -> None:
+    """Lets the interpreter flush into nothing at its end, instead of complaining about the broken pipe."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
