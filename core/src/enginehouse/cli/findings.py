@@ -163,10 +163,10 @@ def check_engines(census: PluginCensus) -> Iterator[Finding]:
     if not census.contributions.engines:
         yield Finding("engines", "warning", "none", "Install one: pip install 'enginehouse[transformers]'.")
     for spec in census.contributions.engines:
-        yield _check_engine(spec)
+        yield check_engine(spec)
 
 
-def _check_engine(spec: EngineSpec) -> Finding:
+def check_engine(spec: EngineSpec) -> Finding:
     missing = [problem for requirement in spec.requirements if (problem := _missing(requirement))]
     name = f"engine {spec.name}"
     if not missing:

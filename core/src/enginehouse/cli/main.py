@@ -46,6 +46,15 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            result = super().invoke(context)
+            sys.stdout.flush()
+            return result
+        except BrokenPipeError:  # caught here, before click makes it an error like any other
+            _silence_output()
+            return BROKEN_PIPE
+
 
 def spell_with_dashes(name: str) -> str:
     """Options may be written as on the wire: --max_tokens is --max-tokens."""
@@ -64,13 +73,7 @@ def enginehouse() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command and ends the process with its status."""
-    try:
-        status = _run(arguments)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _silence_output()
-        status = BROKEN_PIPE
-    sys.exit(status)
+    sys.exit(_run(arguments))
 
 
 def _run(arguments: Sequence[str] | None) -> int:
