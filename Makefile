@@ -1,0 +1,72 @@
+# Two commands do everything on a fresh machine with Python 3.11: `make serve` and `make test`.
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+ENGINEHOUSE_HOME ?= $(HOME)/.enginehouse
+ENGINEHOUSE_PORT ?= 9997
+export ENGINEHOUSE_HOME
+
+PLUGINS := plugins/miniatures plugins/transformers_engine tests/fake_engine
+PACKAGES := enginehouse.sdk enginehouse.host enginehouse.runner enginehouse.keeper enginehouse.client \
+            enginehouse.builtin enginehouse.server enginehouse.cli enginehouse_transformers enginehouse_miniatures
+STAMP := $(VENV)/.installed
+
+.PHONY: serve stop test test-unit test-slow test-gpu check fix docs bench clean install
+
+install: $(STAMP)
+
+# Everything is installed as a third party's would be: with pip, found through entry points.
+$(STAMP): constraints.txt pyproject.toml core/pyproject.toml $(PLUGINS:%=%/pyproject.toml) requirements-dev.txt
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed: set PYTHON=/path/to/python3"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --requirement requirements-dev.txt \
+	  --editable 'core[server]' --editable plugins/miniatures \
+	  --editable 'plugins/transformers_engine[runtime]' --editable tests/fake_engine --editable .
+	touch $(STAMP)
+
+# Installs, starts a server, launches the miniature model stoker, and leaves it serving.
+serve: $(STAMP)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh scripts/serve.sh $(ENGINEHOUSE_PORT)
+
+# Ends the server that `make serve` left running, and its models.
+stop:
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh scripts/stop.sh
+
+# All tests but those marked slow or gpu.
+test: $(STAMP)
+	$(BIN)/python -m pytest -m "not slow and not gpu"
+
+test-unit: $(STAMP)
+	$(BIN)/python -m pytest -m "not slow and not gpu" tests/unit
+
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -m slow
+
+test-gpu: $(STAMP)
+	$(BIN)/python -m pytest -m gpu
+
+# Style, types, floors and documentation.
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(PACKAGES:%=-p %)
+	$(BIN)/lint-imports
+	$(BIN)/mkdocs build --strict --quiet
+
+fix: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(STAMP)
+	$(BIN)/mkdocs build --strict
+	@echo "Open site/index.html"
+
+# Figures of this machine, as docs/explanation/performance.md shows them.
+bench: $(STAMP)
+	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/relay.py
+	$(BIN)/python benchmarks/launch.py
+	$(BIN)/python benchmarks/chat.py
+
+clean:
+	rm -rf $(VENV) site
