@@ -17,6 +17,9 @@ Json = dict[str, Any]
 READ_SECONDS = 30.0
 """Administrative answers come from the server's memory; one that takes longer will not come."""
 
+TERMINATE_SECONDS = 600.0
+"""Running requests may end first: half a minute unless the server is set otherwise, and then processes are killed."""
+
 UNBOUNDED = None
 """For launches (tens of gigabytes may have to arrive first) and generation (a long prompt is read before the
 first byte). Only the caller knows how long is too long; a peer that vanished is found by TCP keep-alive."""
@@ -147,8 +150,7 @@ def terminate_model(model_uid: str) -> Call[None]:
         action="terminate the model",
         method="DELETE",
         path=_model(model_uid),
-        # Running requests are allowed to end; how long is the server's setting, so the client does not guess.
-        read_seconds=UNBOUNDED,
+        read_seconds=TERMINATE_SECONDS,
         decode=_nothing,
     )
 

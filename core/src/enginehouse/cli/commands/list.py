@@ -45,7 +45,11 @@ def row_of(item: dict[str, Any]) -> tuple[object, ...]:
         item.get("model_engine"),
         item.get("status", "READY"),
         item.get("replica"),
-        ",".join(map(str, item.get("accelerators") or ())) or "cpu",
+        _devices(item),
         item.get("context_length"),
         item.get("error"),
     )
+
+
+def _devices(item: dict[str, Any]) -> str:
+    return ",".join(map(str, item.get("devices") or item.get("accelerators") or ())) or "cpu"
