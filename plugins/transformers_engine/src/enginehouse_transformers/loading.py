@@ -1,0 +1,124 @@
+"""From a folder of weights to a model, its tokenizer, and what they say about themselves."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, NamedTuple
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from enginehouse.sdk import EngineContext, LaunchFailed, Sampling
+
+from .options import TransformersOptions
+
+_LENGTHS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length", "seq_length")
+_UNKNOWN_LENGTH = 10**9  # tokenizers write "no limit" as a number above this
+
+
+class Loaded(NamedTuple):
+    """A model that is ready to run. context_length: None when nothing limits it. ends: ids that end an answer."""
+
+    model: Any
+    tokenizer: Any
+    context_length: int | None
+    ends: frozenset[int]
+    sampling: Sampling
+
+
+def load(context: EngineContext) -> Loaded:
+    """Loads what lies at `context.model_path`. Raises LaunchFailed with what to do."""
+    context.report(0.05, "tokenizer")
+    tokenizer = _load_tokenizer(context)
+    context.report(0.15, "weights")
+    model = _load_model(context)
+    context.report(0.9, "warming up")
+    return Loaded(model, tokenizer, _context_length(context, model), _ends(context, model, tokenizer), _sampling(model))
+
+
+def threads_of(options: TransformersOptions, device: str) -> int:
+    """CPU threads for one step; 0 leaves PyTorch's own choice."""
+    if device != "cpu":
+        return options.threads
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return options.threads or cores
+
+
+def _load_tokenizer(context: EngineContext) -> Any:
+    try:
+        return AutoTokenizer.from_pretrained(
+            context.model_path, trust_remote_code=context.trust_remote_code, local_files_only=True
+        )
+    except Exception as error:
+        raise LaunchFailed(
+            f"The tokenizer in {context.model_path} could not be loaded: {error} "
+            "Check that the folder holds tokenizer.json (or the files of its own kind) and tokenizer_config.json."
+        ) from error
+
+
+def _load_model(context: EngineContext) -> Any:
+    options: TransformersOptions = context.options
+    more: dict[str, Any] = {}
+    if options.attn_implementation != "auto":
+        more["attn_implementation"] = options.attn_implementation
+    if context.device != "cpu":
+        more["device_map"] = context.device
+    try:
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            context.model_path,
+            dtype=options.dtype if options.dtype == "auto" else getattr(torch, options.dtype),
+            trust_remote_code=context.trust_remote_code,
+            local_files_only=True,
+            **more,
+        )
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise LaunchFailed(
+            f"The weights in {context.model_path} do not fit into the memory of {context.device}; "
+            "choose a smaller model, a quantized variant or dtype=bfloat16."
+        ) from error
+    except Exception as error:
+        raise LaunchFailed(f"The model in {context.model_path} could not be loaded: {error}") from error
+    if options.dtype == "auto" and context.device == "cpu" and not _is_quick_on_cpu(model.dtype):
+        model = model.float()
+    return model.eval()
+
+
+def _is_quick_on_cpu(dtype: torch.dtype) -> bool:
+    if dtype == torch.bfloat16:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    if dtype == torch.float16:
+        return bool(torch.ops.mkldnn._is_mkldnn_fp16_supported())
+    return True
+
+
+def _context_length(context: EngineContext, model: Any) -> int | None:
+    config = model.config.get_text_config()
+    own = next((value for name in _LENGTHS if isinstance(value := getattr(config, name, None), int)), None)
+    known = (own, context.context_length, context.options.max_context or None)
+    limits = [length for length in known if length is not None and 0 < length < _UNKNOWN_LENGTH]
+    return min(limits, default=None)
+
+
+def _ends(context: EngineContext, model: Any, tokenizer: Any) -> frozenset[int]:
+    own = getattr(model.generation_config, "eos_token_id", None)
+    own = own if own is not None else getattr(model.config.get_text_config(), "eos_token_id", None)
+    ids = own if isinstance(own, list | tuple) else [own]
+    return frozenset(token for token in (*ids, tokenizer.eos_token_id, *context.stop_token_ids) if token is not None)
+
+
+def _sampling(model: Any) -> Sampling:
+    """How the model's authors sample, where they say that they do; else OpenAI's defaults."""
+    config = model.generation_config
+    if not getattr(config, "do_sample", False):
+        return Sampling()
+    return Sampling(
+        temperature=_or(config.temperature, 1.0),
+        top_p=_or(config.top_p, 1.0),
+        top_k=_or(config.top_k, 0),
+        min_p=_or(config.min_p, 0.0),
+        repetition_penalty=_or(config.repetition_penalty, 1.0),
+    )
+
+
+def _or(value: Any, default: Any) -> Any:
+    return default if value is None else value

@@ -1,0 +1,51 @@
+"""Launch options of the engine `transformers`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from enginehouse.sdk import Options
+
+
+class TransformersOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How to load the model, and how many sequences share a step."""
+
+    dtype: Annotated[
+        Literal["auto", "float32", "bfloat16", "float16"],
+        Meta(
+            description="Type of weights and arithmetic. auto: the checkpoint's own, but float32 on a CPU that has no "
+            "instructions for the checkpoint's half precision."
+        ),
+    ] = "auto"
+    attn_implementation: Annotated[
+        Literal["auto", "sdpa", "eager"],
+        Meta(description="Which attention to use. auto: PyTorch's fused attention where the model allows it."),
+    ] = "auto"
+    batching: Annotated[
+        Literal["auto", "serial"],
+        Meta(
+            description="auto: requests join and leave one running batch, for every model whose cache allows it. "
+            "serial: each sequence has a cache and a step of its own."
+        ),
+    ] = "auto"
+    max_batch: Annotated[int, Meta(description="Sequences that are decoded together; more wait.", ge=1, le=1024)] = 32
+    max_waiting: Annotated[
+        int, Meta(description="Requests that may wait for a place in the batch; more are refused.", ge=1, le=100_000)
+    ] = 1024
+    max_context: Annotated[
+        int, Meta(description="Most tokens of prompt and answer together; 0: what the model allows.", ge=0)
+    ] = 0
+    prefill_chunk: Annotated[
+        int,
+        Meta(
+            description="Prompt tokens read in one step; the answers that are running wait for so long at most. "
+            "0: 512 on a CPU, 2048 elsewhere.",
+            ge=0,
+            le=1_000_000,
+        ),
+    ] = 0
+    threads: Annotated[
+        int, Meta(description="Threads that one step may use on a CPU; 0: all cores.", ge=0, le=1024)
+    ] = 0

@@ -1,0 +1,180 @@
+"""Choosing the next token of every sequence of a step.
+
+Rows that are plainly greedy share one argmax. The others are processed together: bias and penalties, temperature,
+top-k, top-p, min-p, in this order (that of transformers), and then one uniform number of the sequence's own
+generator picks from the distribution, so that a seed gives the same answer whoever else is in the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Rows
+from typing import NamedTuple
+
+import torch
+
+from enginehouse.sdk import Sampling
+
+from .sequences import Sequence
+
+CANDIDATES = 1024  # a row seldom keeps more after top-k or top-p; sorting a whole vocabulary costs 20 times as much
+
+
+class Chosen(NamedTuple):
+    """A token, and when asked for, its log-probability by the model itself and the best alternatives."""
+
+    id: int
+    logprob: float | None = None
+    top: tuple[tuple[int, float], ...] = ()
+
+
+def choose(logits: torch.Tensor, sequences: Rows[Sequence]) -> list[Chosen]:
+    """One token for each sequence. logits: [sequences, vocabulary], left as they are."""
+    ids = _ids(logits, sequences)
+    asking = [row for row, sequence in enumerate(sequences) if sequence.sampling.logprobs is not None]
+    chosen = [Chosen(token) for token in ids]
+    if asking:
+        for row, found in zip(asking, _report(logits, sequences, ids, asking), strict=True):
+            chosen[row] = found
+    return chosen
+
+
+def _ids(logits: torch.Tensor, sequences: Rows[Sequence]) -> list[int]:
+    special = [row for row, sequence in enumerate(sequences) if not is_plain(sequence.sampling)]
+    if len(special) == len(sequences):
+        return _process(logits.float(), sequences)
+    ids: list[int] = logits.argmax(-1).tolist()
+    if special:
+        own = _process(logits[special].float(), [sequences[row] for row in special])
+        for row, token in zip(special, own, strict=True):
+            ids[row] = token
+    return ids
+
+
+def is_plain(sampling: Sampling) -> bool:
+    """Whether the likeliest token is the choice, as the model gives it."""
+    return sampling.temperature == 0 and not sampling.logit_bias and not _has_penalty(sampling)
+
+
+def _has_penalty(sampling: Sampling) -> bool:
+    return sampling.repetition_penalty != 1 or bool(sampling.presence_penalty or sampling.frequency_penalty)
+
+
+def _process(scores: torch.Tensor, sequences: Rows[Sequence]) -> list[int]:
+    if any(sequence.sampling.logit_bias or _has_penalty(sequence.sampling) for sequence in sequences):
+        scores = scores.clone()
+        for row, sequence in enumerate(sequences):
+            _shift(scores[row], sequence)
+    drawing = [row for row, sequence in enumerate(sequences) if sequence.sampling.temperature > 0]
+    if len(drawing) == len(sequences):
+        return _draw(scores, sequences)
+    ids: list[int] = scores.argmax(-1).tolist()
+    if drawing:
+        for row, token in zip(drawing, _draw(scores[drawing], [sequences[row] for row in drawing]), strict=True):
+            ids[row] = token
+    return ids
+
+
+def _shift(scores: torch.Tensor, sequence: Sequence) -> None:
+    """Applies one sequence's penalties and bias to its scores [vocabulary], in place."""
+    sampling = sequence.sampling
+    if sampling.repetition_penalty != 1:
+        seen = _seen(sequence, scores)
+        by = sampling.repetition_penalty
+        torch.where(seen, torch.where(scores > 0, scores / by, scores * by), scores, out=scores)
+    if sampling.presence_penalty or sampling.frequency_penalty:
+        counts = _counts(sequence, scores)
+        scores -= sampling.frequency_penalty * counts + sampling.presence_penalty * (counts > 0)
+    for token, bias in sampling.logit_bias.items():
+        scores[token] += bias
+
+
+def _seen(sequence: Sequence, scores: torch.Tensor) -> torch.Tensor:
+    """Which tokens prompt and answer hold, bool [vocabulary]; kept up to date from step to step."""
+    if sequence.seen is None:
+        sequence.seen = torch.zeros(scores.shape, dtype=torch.bool, device=scores.device)
+        sequence.seen[torch.tensor(sequence.ids, device=scores.device)] = True
+    sequence.seen[sequence.ids[-1]] = True
+    return sequence.seen
+
+
+def _counts(sequence: Sequence, scores: torch.Tensor) -> torch.Tensor:
+    """How often the answer holds each token, float [vocabulary]; kept up to date from step to step."""
+    if sequence.counts is None:
+        sequence.counts = torch.zeros_like(scores)
+    elif sequence.answer_length:
+        sequence.counts[sequence.ids[-1]] += 1
+    return sequence.counts
+
+
+def _draw(scores: torch.Tensor, sequences: Rows[Sequence]) -> list[int]:
+    samplings = [sequence.sampling for sequence in sequences]
+    device = scores.device
+    temperature = torch.tensor([sampling.temperature for sampling in samplings], device=device)
+    scores = scores / temperature[:, None].clamp_min(1e-5)
+    uniform = torch.tensor([sequence.draw() for sequence in sequences], device=device)
+    if all(sampling.top_k <= 0 and sampling.top_p >= 1 and sampling.min_p <= 0 for sampling in samplings):
+        picked: list[int] = _invert(scores.softmax(-1), uniform).tolist()
+        return picked
+    values, tokens = _candidates(scores, samplings)
+    kept = _truncate(scores, values, samplings)
+    ids: list[int] = tokens.gather(1, _invert(kept, uniform)[:, None])[:, 0].tolist()
+    return ids
+
+
+def _invert(weights: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+    """The index at which the cumulated weights [rows, n] pass `uniform` [rows] of their sum; never one of weight 0."""
+    sums = weights.cumsum(-1, dtype=torch.float64)
+    places = torch.searchsorted(sums, (uniform * sums[:, -1])[:, None].to(sums.dtype), right=True)[:, 0]
+    last = (weights > 0).to(torch.int8).flip(-1).argmax(-1)
+    return places.minimum(weights.shape[1] - 1 - last)
+
+
+def _candidates(scores: torch.Tensor, samplings: Rows[Sampling]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Scores and ids, best first: all, or as many as surely hold every row's choice."""
+    if scores.shape[1] > CANDIDATES:
+        best = scores.topk(CANDIDATES, sorted=True)
+        if _suffices(scores, best.values, samplings):
+            return best.values, best.indices
+    ordered = scores.sort(dim=-1, descending=True, stable=True)
+    return ordered.values, ordered.indices
+
+
+def _suffices(scores: torch.Tensor, best: torch.Tensor, samplings: Rows[Sampling]) -> bool:
+    rest = [row for row, sampling in enumerate(samplings) if not 0 < sampling.top_k <= CANDIDATES]
+    if not rest:
+        return True
+    mass = (best[rest].logsumexp(-1) - scores[rest].logsumexp(-1)).exp().tolist()
+    gap = (best[rest, -1] - best[rest, 0]).exp().tolist()
+    return all(
+        (samplings[row].top_k <= 0 and held > samplings[row].top_p) or least < samplings[row].min_p
+        for row, held, least in zip(rest, mass, gap, strict=True)
+    )
+
+
+def _truncate(scores: torch.Tensor, values: torch.Tensor, samplings: Rows[Sampling]) -> torch.Tensor:
+    """Probabilities of the candidates [rows, n], best first, 0 where top-k, top-p or min-p drops one."""
+    device, size = values.device, values.shape[1]
+    top_k = torch.tensor([sampling.top_k or size for sampling in samplings], device=device).clamp_max(size)
+    top_p = torch.tensor([sampling.top_p for sampling in samplings], device=device)
+    min_p = torch.tensor([sampling.min_p for sampling in samplings], device=device)
+    kept = torch.arange(size, device=device) < top_k[:, None]
+    values = values.masked_fill(~kept, -torch.inf)
+    unlimited = torch.tensor([sampling.top_k <= 0 for sampling in samplings], device=device)
+    total = torch.where(unlimited, scores.logsumexp(-1), values.logsumexp(-1))
+    weights = (values - total[:, None]).exp()
+    before = weights.cumsum(-1) - weights
+    kept &= (before < top_p[:, None]) | (torch.arange(size, device=device) == 0)
+    kept &= weights >= min_p[:, None] * weights[:, :1]
+    return weights.masked_fill(~kept, 0)
+
+
+def _report(logits: torch.Tensor, sequences: Rows[Sequence], ids: list[int], asking: list[int]) -> list[Chosen]:
+    found = logits[asking].float().log_softmax(-1)
+    own = found.gather(1, torch.tensor([[ids[row]] for row in asking], device=found.device))[:, 0].tolist()
+    most = max(sequences[row].sampling.logprobs or 0 for row in asking)
+    best = found.topk(min(most, found.shape[1]), sorted=True)
+    values, tokens = best.values.tolist(), best.indices.tolist()
+    return [
+        Chosen(ids[row], own[at], tuple(zip(tokens[at], values[at], strict=True))[: sequences[row].sampling.logprobs])
+        for at, row in enumerate(asking)
+    ]
