@@ -1,0 +1,49 @@
+"""Each hook, with its shipped user: what it gives, through the real loader."""
+
+from pathlib import Path
+
+import pytest
+
+from enginehouse.host.plugins import PluginCensus, load_plugins
+from enginehouse.host.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def census(tmp_path_factory: pytest.TempPathFactory) -> PluginCensus:
+    return load_plugins(Settings(home=Path(tmp_path_factory.mktemp("home"))))
+
+
+def test_enginehouse_model_types(census: PluginCensus) -> None:
+    kind = census.contributions.model_type("llm")
+    assert kind and kind.name == "LLM" and kind.tasks == ("chat", "generate")
+
+
+def test_enginehouse_families(census: PluginCensus) -> None:
+    stoker = census.contributions.family("LLM", "stoker")
+    assert stoker and stoker.variants[0].format == "pytorch"
+    assert {"chat", "generate", "tools"} <= set(stoker.abilities)
+
+
+def test_enginehouse_engines(census: PluginCensus) -> None:
+    assert {"transformers", "fake"} <= {engine.name for engine in census.contributions.engines}
+
+
+def test_enginehouse_sources(census: PluginCensus) -> None:
+    for scheme in ("file", "package"):
+        assert census.contributions.source(scheme)
+
+
+def test_enginehouse_provisioners(census: PluginCensus) -> None:
+    assert census.contributions.provisioner("system")
+
+
+def test_enginehouse_parsers(census: PluginCensus) -> None:
+    hermes, think = census.contributions.parser("hermes"), census.contributions.parser("think")
+    assert hermes and hermes.kind == "tool" and think and think.kind == "reasoning"
+
+
+def test_enginehouse_choose_engine(census: PluginCensus) -> None:
+    stoker = census.contributions.family("LLM", "stoker")
+    assert stoker
+    engines = census.contributions.engines
+    assert census.choose_engine(stoker, stoker.variants[0], engines)[0] in engines
