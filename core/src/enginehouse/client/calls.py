@@ -108,37 +108,16 @@ def launch_model(
     kwargs: `wait_ready=False` returns at once; `download_hub` says where weights come from; everything else
     is an option of the engine.
     """
-    wait_ready = kwargs.pop("wait_ready", True)
-    body = {
-        "model_uid": model_uid,
-        "model_name": model_name,
-        "model_engine": model_engine,
-        "peft_model_config": peft_model_config,
-        "model_type": model_type,
-        "model_size_in_billions": _spell_size(model_size_in_billions),
-        "model_format": model_format,
-        "quantization": quantization,
-        "replica": replica,
-        "n_worker": n_worker,
-        "n_gpu": n_gpu,
-        "request_limits": request_limits,
-        "worker_ip": worker_ip,
-        "gpu_idx": gpu_idx,
-        "replica_config": replica_config,
-        "model_path": model_path,
-        "enable_thinking": enable_thinking,
-        "enable_virtual_env": enable_virtual_env,
-        "virtual_env_packages": virtual_env_packages,
-        "virtual_env_find_links": virtual_env_find_links,
-        "envs": envs,
-        **kwargs,
-    }
+    fields = dict(locals())  # the parameters are the wire's fields, name for name, and all are always sent
+    options = fields.pop("kwargs")
+    wait_ready = options.pop("wait_ready", True)
+    fields["model_size_in_billions"] = _spell_size(model_size_in_billions)
     return Call(
         action="launch the model",
         method="POST",
         path="/v1/models",
         query={} if wait_ready else {"wait_ready": "false"},
-        body=body,
+        body=fields | options,
         read_seconds=UNBOUNDED,
         decode=lambda answer: str(answer["model_uid"]),
     )
