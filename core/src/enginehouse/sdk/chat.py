@@ -21,7 +21,7 @@ Seed = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 RepetitionPenalty = Annotated[float, msgspec.Meta(gt=0, le=10)]
 
 
-class FunctionCall(msgspec.Struct, omit_defaults=True):
+class FunctionCall(msgspec.Struct):
     """A call that a model made. arguments: a JSON object as text (some clients send the object itself)."""
 
     name: str

@@ -1,0 +1,166 @@
+"""The worker's HTTP API, as a plain ASGI application: task routes, health, metrics, the model itself."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from time import monotonic
+from typing import Any
+
+import msgspec
+
+from ..sdk import TASKS, EnginehouseError, NotReady, NotSupported, Overloaded, RunnerOrder, WorkerLost
+from .answers import Answer
+from .chat import chat_answer
+from .completions import completion_answer
+from .decoding import decode_request
+from .exchange import ClientGone, Exchange, Receive, Scope, Send
+from .hosting import Hosted, Hosting
+from .metrics import CONTENT_TYPE as METRICS_TYPE
+from .metrics import Metrics
+from .own_chat import OwnChat
+from .sse import error_event
+from .writing import Writer, as_enginehouse_error
+
+RETRY_SECONDS = 1  # a queue moves on within a second, and knocking is cheap
+
+_log = logging.getLogger(__name__)
+_TASK_OF = {task.route: name for name, task in TASKS.items()}
+_encode = msgspec.json.Encoder().encode
+
+
+class RouteNotFound(EnginehouseError):
+    status, code, kind = 404, "not_found", "invalid_request_error"
+
+
+class Application:
+    """Routes requests to the engine. Counts are in `metrics`; idle: no request is being answered."""
+
+    def __init__(self, model_uid: str, order: RunnerOrder, hosting: Hosting) -> None:
+        self._model_uid = model_uid
+        self._order = order
+        self._hosting = hosting
+        self._created = int(time.time())
+        self.metrics = Metrics()
+        self.idle = asyncio.Event()
+        self.idle.set()
+        self.answering: set[asyncio.Task[None]] = set()
+        self._pages: dict[str, Callable[[Exchange], Awaitable[None]]] = {
+            "/health": self._health,
+            "/metrics": self._show_metrics,
+            "/v1/models": self._models,
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange(scope, receive, send)
+        method, path = scope["method"], scope["path"]
+        try:
+            if method == "POST" and path in _TASK_OF:
+                await self._serve(_TASK_OF[path], exchange)
+            elif method == "GET" and path in self._pages:
+                await self._pages[path](exchange)
+            else:
+                raise RouteNotFound(f"There is no {method} {path} here. See GET /v1/models for what runs.")
+        except EnginehouseError as error:
+            self.metrics.errors[error.code] += 1
+            await exchange.refuse(error)
+        except ClientGone:
+            self.metrics.cancelled += 1
+
+    async def _health(self, exchange: Exchange) -> None:
+        health = self._hosting.health(self.metrics.in_flight)
+        await exchange.answer(_encode(health), 200 if health.state == "ready" else 503)
+
+    async def _show_metrics(self, exchange: Exchange) -> None:
+        await exchange.answer(self.metrics.render(), content_type=METRICS_TYPE)
+
+    async def _models(self, exchange: Exchange) -> None:
+        model = {"id": self._model_uid, "object": "model", "created": self._created, "owned_by": "enginehouse"}
+        await exchange.answer(_encode({"object": "list", "data": [model]}))
+
+    async def _serve(self, task: str, exchange: Exchange) -> None:
+        hosted = self._admit(task)
+        arrived = monotonic()
+        self.metrics.requests[task] += 1
+        self.metrics.in_flight += 1
+        self.idle.clear()
+        try:
+            request = decode_request(task, await exchange.body())
+            exchange.rename(request.request_id)
+            answer = await self._prepare(hosted, task, request, exchange.request_id)
+            await self._write(exchange, Writer(exchange, answer, self.metrics, arrived))
+        except EnginehouseError as error:
+            _log.info("Request %s: %d %s", exchange.request_id, error.status, error.message)
+            raise
+        finally:
+            self.metrics.in_flight -= 1
+            if not self.metrics.in_flight:
+                self.idle.set()
+
+    def _admit(self, task: str) -> Hosted:
+        """The engine, if it takes this request now. Raises NotSupported, NotReady or Overloaded."""
+        if task not in self._order.tasks:
+            offers = ", ".join(self._order.tasks)
+            raise NotSupported(f"Model {self._model_uid!r} does not do {task!r}; it does: {offers}.", param="model")
+        state, hosted = self._hosting.state, self._hosting.hosted
+        if state != "ready" or hosted is None:
+            doing = "is shutting down" if state == "draining" else f"is {state}"
+            raise NotReady(f"Model {self._model_uid!r} {doing}; try again.", retry_after=RETRY_SECONDS)
+        if self.metrics.in_flight >= self._order.queue_length:
+            raise Overloaded(
+                f"The queue of model {self._model_uid!r} is full: {self.metrics.in_flight} requests; try again.",
+                retry_after=RETRY_SECONDS,
+            )
+        return hosted
+
+    async def _prepare(self, hosted: Hosted, task: str, request: Any, request_id: str) -> Answer:
+        try:
+            if task == "generate":
+                return completion_answer(hosted, request, request_id)
+            return OwnChat(hosted, request) if hosted.has_chat else await chat_answer(hosted, request, request_id)
+        except Exception as error:
+            raise as_enginehouse_error(error, request_id) from error
+
+    async def _write(self, exchange: Exchange, writer: Writer) -> None:
+        """Runs the writer until it ends, or the client goes away."""
+        answering = asyncio.get_running_loop().create_task(self._run(exchange, writer))
+        self.answering.add(answering)
+        answering.add_done_callback(self.answering.discard)
+        try:
+            await exchange.wait_for_disconnect()
+            if not exchange.finished:
+                exchange.gone = True
+                self.metrics.cancelled += 1
+                _log.info("Request %s: the client went away.", exchange.request_id)
+                answering.cancel()
+            with suppress(asyncio.CancelledError):
+                await answering
+        finally:
+            answering.cancel()
+
+    async def _run(self, exchange: Exchange, writer: Writer) -> None:
+        try:
+            await writer.run()
+        except asyncio.CancelledError:
+            if not exchange.gone:
+                await self._give_up(exchange)
+            raise
+        except Exception as error:
+            failure = as_enginehouse_error(error, exchange.request_id)
+            _log.info("Request %s: %d %s", exchange.request_id, failure.status, failure.message)
+            self.metrics.errors[failure.code] += 1
+            if exchange.started:
+                raise
+            await exchange.refuse(failure)
+
+    async def _give_up(self, exchange: Exchange) -> None:
+        """Tells a client that the worker leaves before its answer is complete."""
+        lost = WorkerLost(f"Model {self._model_uid!r} was shut down before this answer was complete; try again.")
+        self.metrics.errors[lost.code] += 1
+        if not exchange.started:
+            await exchange.refuse(lost)
+        elif not exchange.finished:
+            await exchange.end_stream(error_event(lost))

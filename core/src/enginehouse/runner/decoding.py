@@ -1,0 +1,40 @@
+"""Bodies of requests: from bytes to structs, with errors that name the field."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from ..sdk import TASKS, BadRequest
+
+_DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
+    name: msgspec.json.Decoder(task.request) for name, task in TASKS.items()
+}
+_PLACE = re.compile(r" - at `(?:key in )?\$\.?(.*?)`$")
+_MISSING = re.compile(r"missing required field `(\w+)`")
+
+
+def decode_request(task: str, body: bytes) -> Any:
+    """The task's request struct. Raises BadRequest: what was expected, and in `param` where."""
+    try:
+        return _DECODERS[task].decode(body)
+    except msgspec.ValidationError as error:
+        raise _wrong_field(str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest(f"The body is malformed JSON: {error}. Send a JSON object.") from error
+    except RecursionError as error:
+        raise BadRequest("The body is malformed JSON: it is nested too deeply. Send a flatter object.") from error
+
+
+def _wrong_field(text: str) -> BadRequest:
+    place = _PLACE.search(text)
+    path = place.group(1) if place else ""
+    if missing := _MISSING.search(text):
+        path = f"{path}.{missing.group(1)}" if path else missing.group(1)
+        return BadRequest(f"The field {path!r} is missing.", param=path)
+    expected = _PLACE.sub("", text)
+    if not path:
+        return BadRequest(f"The body is not what this route takes: {expected}.")
+    return BadRequest(f"The field {path!r} is wrong: {expected}.", param=path)

@@ -1,0 +1,220 @@
+"""The engine in this process: made from the worker's order, loaded, closed."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+import logging
+import threading
+import traceback
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from ..sdk import (
+    BadRequest,
+    EngineContext,
+    EngineFailed,
+    EnginehouseError,
+    Failure,
+    Health,
+    InvalidSpec,
+    LaunchFailed,
+    Message,
+    RunnerOrder,
+    Sampling,
+    Tool,
+    WorkerOrder,
+)
+from .calls import Method
+from .parsing import ParserClass
+
+State = Literal["loading", "ready", "draining", "failed"]
+_log = logging.getLogger(__name__)
+
+
+class Hosted:
+    """An engine that is loaded, and what its order says about it."""
+
+    def __init__(self, model_uid: str, order: RunnerOrder, engine: Any) -> None:
+        self.model_uid = model_uid
+        self.order = order
+        self.engine = engine
+        known = getattr(engine, "context_length", None)
+        self.context_length: int | None = order.context_length if known is None else known
+        own = getattr(engine, "default_sampling", None)
+        self.sampling = own if isinstance(own, Sampling) else Sampling()
+        self.tool_parser = _parser(order.tool_parser)
+        self.reasoning_parser = _parser(order.reasoning_parser)
+
+    @property
+    def has_chat(self) -> bool:
+        """Whether the engine answers chats itself."""
+        return hasattr(self.engine, "chat")
+
+    @property
+    def generate(self) -> Method:
+        return _method(self.engine, "generate")
+
+    @property
+    def chat(self) -> Method:
+        return _method(self.engine, "chat")
+
+    async def chat_prompt(
+        self, messages: tuple[Message, ...], tools: tuple[Tool, ...], options: dict[str, Any]
+    ) -> str | list[int]:
+        """Rendering a template is quick, so it needs no thread; an engine may make it a coroutine."""
+        made: Any = _method(self.engine, "chat_prompt")(messages, tools, options)
+        prompt: str | list[int] = await made if inspect.isawaitable(made) else made
+        return prompt
+
+
+def _method(engine: Any, name: str) -> Callable[..., Any]:
+    method = getattr(engine, name, None)
+    if method is None:
+        raise EngineFailed(f"The engine {type(engine).__name__} has no method {name!r}; update its plugin.")
+    found: Callable[..., Any] = method
+    return found
+
+
+class Hosting:
+    """From order to engine and back. `state` and progress are what `/health` tells."""
+
+    def __init__(self, order: WorkerOrder, runner: RunnerOrder) -> None:
+        self._model_uid = order.model_uid
+        self._order = runner
+        self.state: State = "loading"
+        self.hosted: Hosted | None = None
+        self._progress = 0.0
+        self._stage = "starting"
+
+    def health(self, in_flight: int) -> Health:
+        return Health(
+            state=self.state,
+            progress=self._progress,
+            stage=self._stage,
+            in_flight=in_flight,
+            context_length=self.hosted.context_length if self.hosted else None,
+        )
+
+    async def load(self) -> None:
+        """Imports, builds and loads the engine, the slow parts on a thread.
+
+        Raises whatever the engine raised.
+        """
+        try:
+            engine, loading = await in_thread("engine load", self._build_and_load)
+            if inspect.isawaitable(loading):
+                await loading
+            self.hosted = Hosted(self._model_uid, self._order, engine)
+        except BaseException:
+            self.state = "failed"
+            raise
+        self._report(1.0, "ready")
+        if self.state == "loading":
+            self.state = "ready"
+
+    async def close(self) -> None:
+        """Lets the engine give everything back. Its errors are logged, no more."""
+        if self.hosted is None:
+            return
+        try:
+            closing = await in_thread("engine close", self.hosted.engine.close)
+            if inspect.isawaitable(closing):
+                await closing
+        except Exception:  # noqa: BLE001 - the engine is foreign code, and this process leaves anyway
+            _log.warning("The engine raised while closing.", exc_info=True)
+
+    def _build_and_load(self) -> tuple[Any, Awaitable[None] | None]:
+        order = self._order
+        self._report(0.0, "importing")
+        engine_class = resolve(order.engine)
+        engine = engine_class(self._context(resolve(order.options)))
+        self._report(0.0, "loading")
+        return engine, engine.load()
+
+    def _context(self, options: type[Any]) -> EngineContext:
+        order = self._order
+        try:
+            values = msgspec.convert(order.option_values, options, strict=False)
+        except msgspec.ValidationError as error:
+            raise BadRequest(f"A launch option is wrong: {error}.") from error
+        return EngineContext(
+            model_uid=self._model_uid,
+            model_path=Path(order.model_path),
+            device=order.device,
+            options=values,
+            context_length=order.context_length,
+            chat_template=order.chat_template,
+            stop_token_ids=order.stop_token_ids,
+            trust_remote_code=order.trust_remote_code,
+            report=self._report,
+        )
+
+    def _report(self, progress: float, stage: str) -> None:
+        """May be called from any thread."""
+        self._progress = min(max(float(progress), 0.0), 1.0)
+        self._stage = stage
+
+
+def resolve(target: str) -> Any:
+    """What "module:name" names. Raises InvalidSpec; what the module itself raises passes through."""
+    module_name, _, name = target.partition(":")
+    module = importlib.import_module(module_name)
+    if not hasattr(module, name):
+        raise InvalidSpec(f"{target!r} cannot be found: {module_name} has no {name!r}. Reinstall the plugin.")
+    return getattr(module, name)
+
+
+def _parser(target: str | None) -> ParserClass | None:
+    if target is None:
+        return None
+    try:
+        parser: ParserClass = resolve(target)
+    except Exception:  # noqa: BLE001 - a parser is foreign code; without it answers are plain text
+        _log.warning("Parser %s cannot be imported; answers stay plain text.", target, exc_info=True)
+        return None
+    return parser
+
+
+async def in_thread(name: str, function: Callable[[], Any]) -> Any:
+    """Runs `function` on a daemon thread of its own: one that never returns cannot keep the process alive."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Any] = loop.create_future()
+
+    def tell(result: Any, error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)
+
+    def run() -> None:
+        result, failure = None, None
+        try:
+            result = function()
+        except BaseException as error:  # noqa: BLE001 - the engine is foreign code; who waits gets what it raised
+            failure = error
+        try:
+            loop.call_soon_threadsafe(tell, result, failure)
+        except RuntimeError:
+            _log.debug("%s ended after the loop.", name)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return await future
+
+
+def failure_of(error: BaseException) -> Failure:
+    """What failure.json says about a load that raised `error`."""
+    detail = "".join(traceback.format_exception(error))
+    if isinstance(error, EnginehouseError):
+        return Failure(code=error.code, message=error.message, detail=detail)
+    if isinstance(error, ImportError):
+        message = f"The engine cannot be imported: {error}. Install what it needs into its environment."
+    else:
+        message = f"The engine could not load the model: {type(error).__name__}: {error}"
+    return Failure(code=LaunchFailed.code, message=message, detail=detail)
