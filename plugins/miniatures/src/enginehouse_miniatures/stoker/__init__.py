@@ -1,0 +1,1 @@
+"""Stoker, the miniature chat model: its corpus, its tokenizer, its training and its evaluation."""
