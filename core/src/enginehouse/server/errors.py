@@ -1,0 +1,78 @@
+"""Every error in one shape: OpenAI's `error` object and Xinference's `detail`, whatever went wrong."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import Send
+
+from ..sdk import BadRequest, EnginehouseError, ModelNotFound
+from ..sdk.errors import headers_of, to_wire
+
+
+class UnknownModel(ModelNotFound):
+    """As ModelNotFound, with the status that clients of the administrative routes know."""
+
+    status = 400
+
+
+async def send_error(send: Send, error: EnginehouseError, request_id: bytes) -> None:
+    """An error answer, below any framework."""
+    body = msgspec.json.encode(to_wire(error))
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"x-request-id", request_id),
+        *((name.lower().encode(), value.encode()) for name, value in headers_of(error).items()),
+    ]
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def handle_errors(app: FastAPI) -> None:
+    """Makes every error of the framework's routes answer in the one shape."""
+    app.add_exception_handler(EnginehouseError, _ours)
+    app.add_exception_handler(HTTPException, _routing)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(Exception, _unforeseen)
+
+
+def _answer(status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
+    return Response(msgspec.json.encode(body), status, headers, media_type="application/json")
+
+
+async def _ours(request: Request, error: Exception) -> Response:
+    assert isinstance(error, EnginehouseError)
+    return _answer(error.status, to_wire(error), headers_of(error))
+
+
+async def _routing(request: Request, error: Exception) -> Response:
+    """404 and 405 of the router itself."""
+    assert isinstance(error, HTTPException)
+    kind = "server_error" if error.status_code >= 500 else "invalid_request_error"
+    message = f"{request.method} {request.url.path}: {error.detail}. The routes are listed at /docs."
+    code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
+    inner = {"message": message, "type": kind, "param": None, "code": code}
+    headers = dict(error.headers or {})
+    return _answer(error.status_code, {"error": inner, "detail": message}, headers)
+
+
+async def _validation(request: Request, error: Exception) -> Response:
+    """422: the query or path is not what the route declares."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    wire = to_wire(BadRequest(f"{where}: {first['msg']} (it was {first.get('input')!r}).", param=str(first["loc"][-1])))
+    return _answer(422, wire)
+
+
+async def _unforeseen(request: Request, error: Exception) -> Response:
+    """500: a fault of ours. The traceback goes to the server's log, not to the caller."""
+    fault = EnginehouseError(f"{request.method} {request.url.path} failed: {type(error).__name__}. See the server's log.")
+    return _answer(500, to_wire(fault))

@@ -1,0 +1,198 @@
+"""The relay: reads which model a request is for, passes its bytes to a worker and the worker's bytes back."""
+
+from __future__ import annotations
+
+import os
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from ..host.routing import Replica, RoutingTable
+from ..sdk import EnginehouseError, NotReady, Task, WorkerLost
+from ..sdk.errors import to_wire
+from .arrivals import ClientGone, Heading, read_body, read_heading, read_model
+from .departure import Watch
+from .errors import send_error
+from .meters import Meter, Meters
+from .upstream import Answer, Pool, WorkerGone
+
+ATTEMPTS = 2  # a worker that dies is one accident; a request that meets two may well be their cause
+LOST_RETRY_AFTER = 1  # seconds: another replica serves at once, a new worker takes a few seconds
+CLIENT_CLOSED = 499  # what a request whose client left is counted as
+
+_PASSED_ON = frozenset((b"content-type", b"content-length", b"retry-after", b"cache-control"))
+
+
+class Request(NamedTuple):
+    """A request that is read: what goes to the worker, and whom it is for."""
+
+    task: Task
+    model: str
+    heading: Heading
+    body: bytes
+
+    @property
+    def head(self) -> bytes:
+        return b"".join(
+            (
+                b"POST ",
+                self.task.route.encode(),
+                b" HTTP/1.1\r\nhost: worker\r\ncontent-type: application/json\r\nx-request-id: ",
+                self.heading.request_id,
+                b"\r\ncontent-length: ",
+                str(len(self.body)).encode(),
+                b"\r\n\r\n",
+            )
+        )
+
+
+class Opened(NamedTuple):
+    """A worker that has begun to answer. first: the first bytes of its answer's body."""
+
+    replica: Replica
+    answer: Answer
+    first: bytes
+
+
+class Relay:
+    """Relays requests of every task to the workers that the routing table names."""
+
+    def __init__(self, routing: RoutingTable, meters: Meters, body_bytes: int) -> None:
+        self._routing = routing
+        self._meters = meters
+        self._body_bytes = body_bytes
+        self._pools: dict[str, Pool] = {}
+
+    async def serve(self, task: Task, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, from its body to the last byte of its answer."""
+        heading = read_heading(scope["headers"])
+        try:
+            body = await read_body(receive, heading.length, self._body_bytes)
+            request = Request(task, read_model(body), heading, body)
+        except EnginehouseError as error:
+            return await send_error(send, error, heading.request_id)
+        except ClientGone:
+            return
+        known = self._routing.get(request.model) is not None
+        meter = self._meters.of(task.name, request.model if known else "")
+        await self._measured(request, meter, receive, _Out(send, heading.request_id))
+
+    def close(self) -> None:
+        """Closes the connections to workers that lie idle."""
+        for pool in self._pools.values():
+            pool.close()
+
+    async def _measured(self, request: Request, meter: Meter, receive: Receive, out: _Out) -> None:
+        started = perf_counter()
+        meter.in_flight += 1
+        try:
+            with Watch(receive):
+                await self._answered(request, out)
+        except ClientGone:
+            out.status = CLIENT_CLOSED
+        finally:
+            meter.in_flight -= 1
+            meter.count(out.status, perf_counter() - started, len(request.body), out.bytes)
+
+    async def _answered(self, request: Request, out: _Out) -> None:
+        try:
+            opened = await self._open(request)
+        except EnginehouseError as error:
+            out.status = error.status
+            return await send_error(out.send, error, request.heading.request_id)
+        try:
+            await out.relay(opened, request.model)
+        finally:
+            opened.replica.in_flight -= 1
+            opened.answer.close()
+
+    async def _open(self, request: Request) -> Opened:
+        """A worker that answers; a second one when the first dies before its first byte."""
+        tried: list[str] = []
+        while True:
+            replica = self._pick(request, tried)
+            replica.in_flight += 1
+            try:
+                answer, first = await self._pool(replica.socket).ask(request.head, request.body)
+            except WorkerGone as gone:
+                replica.in_flight -= 1
+                tried.append(replica.worker_id)
+                if len(tried) == ATTEMPTS:
+                    raise _lost(request.model, str(gone)) from gone
+            except BaseException:
+                replica.in_flight -= 1
+                raise
+            else:
+                return Opened(replica, answer, first)
+
+    def _pick(self, request: Request, tried: list[str]) -> Replica:
+        try:
+            return self._routing.pick(request.model, request.task.name, tried)
+        except NotReady as error:
+            if tried:
+                raise _lost(request.model, "It was the only one.") from error
+            raise
+
+    def _pool(self, socket: str) -> Pool:
+        pool = self._pools.get(socket)
+        if pool is None:
+            # A new worker is the moment to forget those that are gone; their folders went with them.
+            self._pools = {path: kept for path, kept in self._pools.items() if os.path.exists(path)}  # noqa: PTH110
+            pool = self._pools[socket] = Pool(socket)
+        return pool
+
+
+def _lost(model: str, how: str) -> WorkerLost:
+    return WorkerLost(
+        f"A worker of model {model!r} died before it answered. {how} Try again; see the model's events for the reason.",
+        retry_after=LOST_RETRY_AFTER,
+    )
+
+
+class _Out:
+    """The way back to one client. status and bytes: of what was sent."""
+
+    __slots__ = ("bytes", "request_id", "send", "status")
+
+    def __init__(self, send: Send, request_id: bytes) -> None:
+        self.send = send
+        self.request_id = request_id
+        self.status = CLIENT_CLOSED
+        self.bytes = 0
+
+    async def relay(self, opened: Opened, model: str) -> None:
+        """The whole answer, piece by piece as it comes."""
+        answer, piece = opened.answer, opened.first
+        self.status = answer.status
+        headers = [header for header in answer.headers if header[0] in _PASSED_ON]
+        headers.append((b"x-request-id", self.request_id))
+        await self.send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        last = piece
+        try:
+            while not answer.ended:
+                await self._piece(piece, more=True)
+                last = piece
+                piece = await answer.piece()
+            await self._piece(piece, more=False)
+        except WorkerGone:
+            if _is_event_stream(headers):
+                await self._piece(_error_event(model, last), more=False)
+            # else: returning in mid answer makes the server cut the connection, so that nobody takes it for whole
+
+    async def _piece(self, piece: bytes, *, more: bool) -> None:
+        self.bytes += len(piece)
+        await self.send({"type": "http.response.body", "body": piece, "more_body": more})
+
+
+def _is_event_stream(headers: list[tuple[bytes, bytes]]) -> bool:
+    return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers)
+
+
+def _error_event(model: str, last: bytes) -> bytes:
+    """The last event of a stream whose worker died; a half event before it is ended first."""
+    lost = WorkerLost(f"The worker of model {model!r} died while it answered; what came so far is not the whole.")
+    body: dict[str, Any] = to_wire(lost)
+    gap = b"" if last.endswith((b"\n\n", b"\r\n\r\n")) else b"\n\n"
+    return gap + b"event: error\ndata: " + msgspec.json.encode(body) + b"\n\n"
