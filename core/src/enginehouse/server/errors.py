@@ -74,5 +74,7 @@ async def _validation(request: Request, error: Exception) -> Response:
 
 async def _unforeseen(request: Request, error: Exception) -> Response:
     """500: a fault of ours. The traceback goes to the server's log, not to the caller."""
-    fault = EnginehouseError(f"{request.method} {request.url.path} failed: {type(error).__name__}. See the server's log.")
+    fault = EnginehouseError(
+        f"{request.method} {request.url.path} failed: {type(error).__name__}. See the server's log."
+    )
     return _answer(500, to_wire(fault))

@@ -1,0 +1,74 @@
+"""The server's application: the relay for tasks, the framework for everything else."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+from fastapi import FastAPI
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ..host.house import House
+from ..sdk import TASKS, EnginehouseError, Task
+from . import cluster, models
+from .arrivals import read_heading, refuse_foreign_page
+from .errors import handle_errors, send_error
+from .meters import Meters
+from .openapi import build_openapi
+from .relay import Relay
+from .surface import Grounds
+
+
+class Application:
+    """ASGI. Requests of tasks go straight to the relay: a framework in between would cost more than the relay.
+
+    stopping: to be set when the server begins to leave.
+    """
+
+    def __init__(self, house: House) -> None:
+        meters = Meters()
+        self.stopping = asyncio.Event()
+        self.relay = Relay(house.routing, meters, house.settings.body_bytes)
+        self._tasks = {task.route: task for task in TASKS.values()}
+        self._rest = _build_rest(Grounds(house, meters, self.stopping), self.relay)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD"):
+            try:
+                refuse_foreign_page(scope["headers"])
+            except EnginehouseError as error:
+                return await send_error(send, error, read_heading(scope["headers"]).request_id)
+            task = self._tasks.get(scope["path"])
+            if task is not None and scope["method"] == "POST":
+                return await self.relay.serve(task, scope, receive, send)
+        await self._rest(scope, receive, send)
+
+
+def _build_rest(grounds: Grounds, relay: Relay) -> ASGIApp:
+    app = FastAPI(
+        title="Enginehouse",
+        version=cluster.VERSION,
+        description="A model server whose every engine is a plugin.",
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.grounds = grounds
+    app.include_router(cluster.router)
+    app.include_router(models.router)
+    for task in TASKS.values():
+        app.router.routes.append(Route(task.route, _Endpoint(relay, task), methods=["POST"]))
+    handle_errors(app)
+    app.openapi = partial(build_openapi, app)  # type: ignore[method-assign]
+    return app
+
+
+class _Endpoint:
+    """A task's route as the framework knows it, so that other methods are answered 405 and not 404."""
+
+    def __init__(self, relay: Relay, task: Task) -> None:
+        self._relay = relay
+        self._task = task
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._relay.serve(self._task, scope, receive, send)

@@ -1,0 +1,88 @@
+"""Routes about the server itself: is it there, is it ready, what is it made of."""
+
+from __future__ import annotations
+
+import time
+from importlib.metadata import version
+
+from fastapi import APIRouter
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from starlette.responses import Response
+
+from ..host.routing import RETRY_AFTER_SECONDS
+from ..sdk import NotReady
+from . import describe, schemas
+from .meters import Meters
+from .surface import TheGrounds, TheHouse, answer, errors
+
+VERSION = version("enginehouse-core")
+router = APIRouter(tags=["server"])
+
+
+@router.get("/", response_model=schemas.Welcome, operation_id="welcome", summary="What this is")
+async def welcome() -> Response:
+    links = {"models": "/v1/models", "docs": "/docs", "openapi": "/openapi.json", "metrics": "/metrics"}
+    return answer({"name": "enginehouse", "version": VERSION, "links": links})
+
+
+@router.get("/health", response_model=schemas.Alive, operation_id="health", summary="Whether the server lives")
+async def health() -> Response:
+    return answer({"status": "ok"})
+
+
+@router.get(
+    "/ready",
+    response_model=schemas.Alive,
+    operation_id="ready",
+    summary="Whether every declared model answers",
+    responses=errors(e503="Some models do not; the message names them."),
+)
+async def ready(house: TheHouse) -> Response:
+    """Also ready when nothing is declared. A model that failed for good counts: somebody has to look."""
+    waiting = [view for view in house.deployments.views() if not describe.answers_now(view)]
+    if waiting:
+        named = ", ".join(f"{view.model_uid} ({view.status.lower()})" for view in waiting)
+        raise NotReady(f"These models do not answer: {named}.", retry_after=RETRY_AFTER_SECONDS)
+    return answer({"status": "ok"})
+
+
+@router.get("/status", response_model=schemas.Status, operation_id="status", summary="Uptime, and models by status")
+async def status(grounds: TheGrounds) -> Response:
+    models = {view.model_uid: view.status for view in grounds.house.deployments.views()}
+    return answer({"uptime": int(time.time() - grounds.started), "workers": {}, "models": models})
+
+
+@router.get("/v1/cluster/auth", response_model=schemas.Auth, operation_id="get_auth", summary="Whether keys are asked")
+async def get_auth() -> Response:
+    """The first thing that Xinference's clients ask."""
+    return answer({"auth": False})
+
+
+@router.get("/v1/cluster/version", response_model=schemas.Version, operation_id="get_version", summary="The version")
+async def get_version() -> Response:
+    return answer({"version": VERSION, "full-revisionid": VERSION})
+
+
+@router.get(
+    "/v1/plugins",
+    response_model=list[schemas.Plugin],
+    operation_id="list_plugins",
+    summary="What became of each plugin",
+)
+async def list_plugins(house: TheHouse) -> Response:
+    """Loaded or not, with the reason and what each contributes."""
+    return answer(house.plugins.records)
+
+
+@router.get("/metrics", operation_id="metrics", summary="Metrics in Prometheus' text format", response_class=Response)
+async def metrics(grounds: TheGrounds) -> Response:
+    return Response(generate_latest(_registry(grounds.meters)), headers={"content-type": CONTENT_TYPE_LATEST})
+
+
+def _registry(meters: Meters) -> CollectorRegistry:
+    """Of this server alone: the library's own is shared by all that is imported into the process."""
+    registry = CollectorRegistry()
+    registry.register(meters)
+    ProcessCollector(registry=registry)
+    return registry

@@ -1,0 +1,228 @@
+"""Administrative routes of models: list, launch, describe, end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from ..host.launch_request import LaunchRequest, parse_launch
+from ..host.routing import RETRY_AFTER_SECONDS
+from ..host.views import DeploymentView
+from ..sdk import BadRequest, LaunchFailed, ModelNotFound, NotReady
+from . import describe, schemas
+from .arrivals import read_body
+from .errors import UnknownModel
+from .surface import Grounds, TheGrounds, TheHouse, answer, errors
+
+router = APIRouter(prefix="/v1/models", tags=["models"])
+
+_UNKNOWN = errors(e400="There is no such model.")
+_LAUNCH_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{LaunchRequest.__name__}"}}},
+    }
+}
+
+
+@router.get("", response_model=schemas.ModelList, operation_id="list_models", summary="List the running models")
+async def list_models(house: TheHouse, all: bool = False) -> Response:
+    """Those that answer now; with `all=true` also those that load, restart or failed."""
+    views = house.deployments.views()
+    data = [describe.describe_model(view) for view in views if all or describe.answers_now(view)]
+    return answer({"object": "list", "data": data})
+
+
+@router.post(
+    "",
+    response_model=schemas.Launched,
+    operation_id="launch_model",
+    summary="Launch a model",
+    responses=errors(
+        e400="The launch is wrong, or no engine can run the model.",
+        e409="The uid is taken.",
+        e499="The launch was cancelled.",
+        e503="The model did not come up.",
+    ),
+    openapi_extra=_LAUNCH_BODY,
+)
+async def launch_model(request: Request, grounds: TheGrounds, wait_ready: bool | None = None) -> Response:
+    """Unknown fields go to the engine as options. Unless `wait_ready` is false, answers when the model is ready.
+
+    A caller that goes away meanwhile does not stop the launch; cancelling it does.
+    """
+    body = await _json(request, grounds)
+    launch = parse_launch(body)
+    wait = _wish_to_wait(body) if wait_ready is None else wait_ready
+    uid = await grounds.house.deployments.launch(launch)
+    if wait:
+        await _until_ready(grounds, uid)
+    return answer({"model_uid": uid})
+
+
+@router.get(
+    "/instances",
+    response_model=list[schemas.Instance],
+    operation_id="list_instances",
+    summary="List models with their replicas, in every state",
+)
+async def list_instances(house: TheHouse, model_name: str | None = None, model_uid: str | None = None) -> Response:
+    """All, or those of a name, or the one of a uid, which wins over the name."""
+    instances = [describe.describe_instance(view) for view in house.deployments.views()]
+    if model_uid:
+        instances = [one for one in instances if one["model_uid"] == model_uid]
+    elif model_name:
+        instances = [one for one in instances if one["model_name"] == model_name]
+    return answer(instances)
+
+
+@router.get(
+    "/{uid:path}/progress",
+    response_model=schemas.Progress,
+    operation_id="get_launch_progress",
+    summary="How far a launch has come",
+)
+async def get_progress(uid: str, house: TheHouse) -> Response:
+    """A uid that is not known is at 0, pending: clients ask before the launch has begun."""
+    try:
+        return answer(describe.describe_progress(house.deployments.view(uid)))
+    except ModelNotFound:
+        return answer(describe.unknown_progress())
+
+
+@router.post(
+    "/{uid:path}/cancel",
+    response_model=None,
+    operation_id="cancel_launch",
+    summary="Cancel a launch",
+    responses=errors(e400="There is no such model, or it is not being launched."),
+)
+async def cancel_launch(uid: str, house: TheHouse) -> Response:
+    """Returns when its processes are gone."""
+    with _known():
+        await _finish(house.deployments.cancel(uid))
+    return answer(None)
+
+
+@router.get(
+    "/{uid:path}/replicas",
+    response_model=list[schemas.Replica],
+    operation_id="list_replicas",
+    summary="A model's replicas",
+    responses=_UNKNOWN,
+)
+async def list_replicas(uid: str, house: TheHouse) -> Response:
+    """Each with its process, its own address, and why it died last."""
+    with _known():
+        return answer(describe.describe_replicas(house.deployments.view(uid)))
+
+
+@router.get(
+    "/{uid:path}/events",
+    response_model=list[schemas.Event],
+    operation_id="list_events",
+    summary="What happened to a model",
+)
+async def list_events(uid: str, house: TheHouse) -> Response:
+    """The last ones, oldest first; none for a uid that is not known."""
+    try:
+        return answer([describe.describe_event(event) for event in house.deployments.events(uid)])
+    except ModelNotFound:
+        return answer([])
+
+
+@router.get(
+    "/{uid:path}",
+    response_model=schemas.Model,
+    operation_id="describe_model",
+    summary="Describe a model",
+    responses=errors(e400="There is no such model.", e503="It is loading (with Retry-After), or it is down."),
+)
+async def get_model(uid: str, house: TheHouse, any_status: bool = False) -> Response:
+    """Answers while the model does; with `any_status=true` in every state."""
+    with _known():
+        view = house.deployments.view(uid)
+    if not any_status:
+        _check_answers(view)
+    return answer(describe.describe_model(view))
+
+
+@router.delete(
+    "/{uid:path}", response_model=None, operation_id="terminate_model", summary="End a model", responses=_UNKNOWN
+)
+async def terminate_model(uid: str, house: TheHouse) -> Response:
+    """Running requests get time to end. Returns when its processes are gone."""
+    with _known():
+        await _finish(house.deployments.terminate(uid))
+    return answer(None)
+
+
+@contextmanager
+def _known() -> Iterator[None]:
+    """Clients of these routes know 400 for an unknown uid, where inference answers 404."""
+    try:
+        yield
+    except ModelNotFound as error:
+        raise UnknownModel(error.message, param=error.param) from error
+
+
+def _check_answers(view: DeploymentView) -> None:
+    if describe.answers_now(view):
+        return
+    if view.status == "ERROR":
+        raise LaunchFailed(f"Model {view.model_uid!r} is down: {view.error}")
+    raise NotReady(
+        f"Model {view.model_uid!r} is {view.status.lower()} ({view.stage}, {view.progress:.0%}); try again.",
+        retry_after=RETRY_AFTER_SECONDS,
+    )
+
+
+async def _json(request: Request, grounds: Grounds) -> Any:
+    length = request.headers.get("content-length")
+    limit = grounds.house.settings.body_bytes
+    body = await read_body(request.receive, int(length) if length else None, limit)
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest(f"The body is not JSON: {error}.") from error
+
+
+def _wish_to_wait(body: dict[str, Any]) -> bool:
+    wish = body.get("wait_ready")
+    if wish is None:
+        return True
+    if not isinstance(wish, bool):
+        raise BadRequest(f"wait_ready is {wish!r}; it must be true or false.", param="wait_ready")
+    return wish
+
+
+async def _until_ready(grounds: Grounds, uid: str) -> None:
+    """Waits for the model, but not for one that comes up after the server has left."""
+    ready = asyncio.ensure_future(grounds.house.deployments.wait_ready(uid))
+    stopping = asyncio.ensure_future(grounds.stopping.wait())
+    try:
+        await asyncio.wait({ready, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not ready.done():
+            raise NotReady(f"The server is stopping; the launch of {uid!r} goes on when it is back.")
+        await ready
+    finally:
+        ready.cancel()
+        stopping.cancel()
+
+
+async def _finish(work: Coroutine[Any, Any, None]) -> None:
+    """Ends what was begun even when the server cancels the request that began it: half an end is no state."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        with contextlib.suppress(Exception):
+            await task
+        raise

@@ -1,0 +1,83 @@
+"""The API's description: the framework's, and the routes of tasks, whose schemas are the contract's own structs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from ..host.launch_request import LaunchRequest
+from ..sdk import TASKS, Task
+
+TAGS = [
+    {"name": "inference", "description": "Tasks that models answer. Requests are relayed to the model's worker."},
+    {"name": "models", "description": "Launching, listing, describing and ending models."},
+    {"name": "server", "description": "The server itself."},
+]
+_REF = "#/components/schemas/{name}"
+_STATUSES = {
+    400: "The request is wrong; `param` names the field.",
+    404: "There is no such model; the message names those that run.",
+    413: "The body is too large.",
+    429: "The model's queue is full.",
+    503: "The model is loading (with Retry-After), or its worker died.",
+}
+
+
+def build_openapi(app: FastAPI) -> dict[str, Any]:
+    """The whole document, made once."""
+    if app.openapi_schema:
+        return app.openapi_schema
+    document = get_openapi(
+        title=app.title, version=app.version, description=app.description, routes=app.routes, tags=TAGS
+    )
+    document["paths"].update({task.route: {"post": _operation(task)} for task in TASKS.values()})
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas.update(_components())
+    app.openapi_schema = document
+    return document
+
+
+def _structs() -> list[type[msgspec.Struct]]:
+    found: list[type[msgspec.Struct]] = [LaunchRequest]
+    for task in TASKS.values():
+        found += (task.request, task.answer, task.chunk)
+    return list(dict.fromkeys(found))
+
+
+def _components() -> dict[str, Any]:
+    _, components = msgspec.json.schema_components(_structs(), ref_template=_REF)
+    launch = components[LaunchRequest.__name__]
+    launch["properties"].pop("options", None)
+    launch["additionalProperties"] = True  # whatever else is sent goes to the engine
+    return components
+
+
+def _operation(task: Task) -> dict[str, Any]:
+    answered = {
+        "description": "The answer; with `stream`, events of it as they are made.",
+        "content": {
+            "application/json": {"schema": _ref(task.answer)},
+            "text/event-stream": {"schema": _ref(task.chunk)},
+        },
+    }
+    errors = {
+        str(status): {
+            "description": text,
+            "content": {"application/json": {"schema": {"$ref": _REF.format(name="Error")}}},
+        }
+        for status, text in _STATUSES.items()
+    }
+    return {
+        "operationId": task.name,
+        "tags": ["inference"],
+        "summary": task.summary,
+        "requestBody": {"required": True, "content": {"application/json": {"schema": _ref(task.request)}}},
+        "responses": {"200": answered, **errors},
+    }
+
+
+def _ref(struct: type[msgspec.Struct]) -> dict[str, str]:
+    return {"$ref": _REF.format(name=struct.__name__)}

@@ -1,0 +1,131 @@
+"""Shapes of administrative answers, for the API's description. The answers themselves are plain values: these
+models document them and are never run on the way out."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Open(BaseModel):
+    """More fields may come: what a model type reports differs by type."""
+
+    model_config = ConfigDict(extra="allow", protected_namespaces=())
+
+
+class Model(Open):
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+    model_uid: str
+    model_type: str
+    model_engine: str
+    engine_reason: str
+    tasks: list[str]
+    replica: int
+    address: str | None
+    accelerators: list[str]
+    status: Literal["CREATING", "LOADING", "READY", "RESTARTING", "ERROR", "TERMINATING"]
+    progress: float
+    stage: str
+    error: str | None
+
+
+class ModelList(Open):
+    object: Literal["list"]
+    data: list[Model]
+
+
+class Launched(Open):
+    model_uid: str
+
+
+class Replica(Open):
+    replica_id: int
+    replica_model_uid: str
+    replica_uid: str | None
+    worker_address: str | None
+    model_address: str | None
+    accelerators: list[str]
+    gpu_idx: list[int]
+    status: str
+    created_ts: int | None
+    error_message: str | None
+    pid: int | None
+    restarts: int
+
+
+class Instance(Open):
+    model_name: str
+    model_uid: str
+    model_version: str | None
+    model_type: str
+    model_ability: list[str]
+    replica: int
+    status: str
+    instance_created_ts: int
+    n_worker: int
+    replica_statuses: list[Replica]
+
+
+class Progress(Open):
+    progress: float
+    stage: str
+    status: str | None
+    error: str | None
+    download_files: list[dict[str, Any]]
+    replicas: list[dict[str, Any]]
+
+
+class Event(Open):
+    event_type: Literal["INFO", "WARNING", "ERROR"]
+    event_ts: float
+    event_content: str
+
+
+class Plugin(Open):
+    name: str
+    state: Literal["loaded", "blocked", "incompatible", "quarantined"]
+    distribution: str | None
+    version: str | None
+    contributes: dict[str, list[str]]
+    import_seconds: float | None
+    reason: str | None
+    traceback: str | None
+
+
+class Auth(Open):
+    auth: bool
+
+
+class Version(Open):
+    version: str
+
+
+class Status(Open):
+    uptime: int
+    models: dict[str, str]
+
+
+class Alive(Open):
+    status: Literal["ok"]
+
+
+class Welcome(Open):
+    name: str
+    version: str
+    links: dict[str, str]
+
+
+class ErrorObject(Open):
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class Error(Open):
+    error: ErrorObject
+    detail: str

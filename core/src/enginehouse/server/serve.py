@@ -1,0 +1,123 @@
+"""Runs the server: one process, one event loop, until it is told to leave."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import resource
+import socket
+import sys
+from types import FrameType
+
+import uvicorn
+import uvloop
+
+from ..host.house import open_house
+from ..host.settings import Settings
+from ..sdk import EnginehouseError
+from .application import Application
+
+BACKLOG = 2048  # connections that may wait to be accepted: a burst of clients, not an error
+KEEP_ALIVE_SECONDS = 75  # idle connections are cheap; clients that reuse one must not find it closing under them
+
+logger = logging.getLogger(__name__)
+
+
+class AddressTaken(EnginehouseError):
+    """The address cannot be listened on."""
+
+    code = "address_taken"
+
+
+def serve(settings: Settings) -> int:
+    """Serves until SIGTERM or SIGINT; the process's exit status. What keeps it from starting goes to stderr."""
+    _raise_file_limit()
+    try:
+        with contextlib.closing(_listen(settings.host, settings.port)) as listener:
+            uvloop.run(_serve(settings, listener))
+    except EnginehouseError as error:
+        sys.stderr.write(f"enginehouse: {error.message}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+async def _serve(settings: Settings, listener: socket.socket) -> None:
+    async with open_house(settings) as house:
+        application = Application(house)
+        config = uvicorn.Config(
+            application,
+            loop="none",
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            proxy_headers=False,
+            backlog=BACKLOG,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
+        )
+        try:
+            await _Server(config, application).serve(sockets=[listener])
+        finally:
+            application.relay.close()
+
+
+class _Server(uvicorn.Server):
+    """Leaves with status 0 on a signal, drains no longer than told, and ends at once on a second signal."""
+
+    def __init__(self, config: uvicorn.Config, application: Application) -> None:
+        super().__init__(config)
+        self._application = application
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in sockets or ():
+            sys.stdout.write(f"Enginehouse is ready at {_url(listener)}\n")
+            sys.stdout.flush()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._application.stopping.set()
+        await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises AddressTaken. Of a name's addresses an IPv4 one is preferred, as clients do."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        family, kind, protocol, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise AddressTaken(f"{host}:{port} is no address to listen on: {error}. Give another with --host.") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise AddressTaken(
+            f"Cannot listen on {host}:{port}: {error.strerror}. Another server may run there already; stop it, or "
+            "choose another address with --host and --port."
+        ) from error
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _raise_file_limit() -> None:
+    """Every client and every request to a worker holds a descriptor; the default of 1024 is soon used up."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):  # macOS calls its limit infinite and refuses it
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,49 @@
+"""What the administrative routes share: the house behind them, and answers written by msgspec."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import Depends, Request
+from starlette.responses import Response
+
+from ..host.house import House
+from .meters import Meters
+from .schemas import Error
+
+
+class Grounds(msgspec.Struct, frozen=True):
+    """What a route may need. stopping: set when the server begins to leave; whoever waits then stops waiting."""
+
+    house: House
+    meters: Meters
+    stopping: asyncio.Event
+    started: float = msgspec.field(default_factory=time.time)
+
+
+def _house(request: Request) -> House:
+    house: House = request.app.state.grounds.house
+    return house
+
+
+def _grounds(request: Request) -> Grounds:
+    grounds: Grounds = request.app.state.grounds
+    return grounds
+
+
+TheHouse = Annotated[House, Depends(_house)]
+TheGrounds = Annotated[Grounds, Depends(_grounds)]
+
+Responses = dict[int | str, dict[str, Any]]
+
+
+def errors(**meanings: str) -> Responses:
+    """Documents a route's errors: `errors(e400="...", e503="...")`."""
+    return {int(name[1:]): {"model": Error, "description": text} for name, text in meanings.items()}
+
+
+def answer(value: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status, media_type="application/json")
