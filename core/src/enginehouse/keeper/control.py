@@ -26,7 +26,7 @@ COMMANDS = ("claim", "renew", "stop")
 LINE_BYTES = 4_096  # the longest line a peer may send
 REPLY_BYTES = 65_536  # replies that wait for a peer that does not read; beyond, it is dropped
 MOST_PEERS = 64  # a host uses one; more are mistakes, and the oldest unclaimed one gives way
-BACKLOG = 64
+BACKLOG = 128  # a non-blocking connect fails at once when it is full
 REFUSED = {"event": "refused"}
 
 

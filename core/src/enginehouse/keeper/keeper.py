@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 LOG_FILE = "worker.log"
 READ_BYTES = 65_536  # the size of a pipe
 LAST_WORDS_SECONDS = 0.5  # for output still in the pipe; a process that fled the group may hold it open for ever
-FLUSH_SECONDS = 2.0  # for claimed peers to take the exit record; they can read exit.json instead
+FLUSH_SECONDS = 1.0  # for claimed peers to take the exit record; they can read exit.json instead
 
 
 class Keeper:
@@ -156,5 +156,5 @@ class Keeper:
         self._is_parting = True
         self._control.close()
         self._control.tell_all({"event": "exited", "exit": self._record})
-        self._loop.at("lease", time.monotonic() + FLUSH_SECONDS, self._loop.end)
+        self._loop.at("end", time.monotonic() + FLUSH_SECONDS, self._loop.end)
         self._control.when_flushed(self._loop.end)
