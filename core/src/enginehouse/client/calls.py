@@ -18,7 +18,8 @@ READ_SECONDS = 30.0
 """Administrative answers come from the server's memory; one that takes longer will not come."""
 
 TERMINATE_SECONDS = 600.0
-"""Running requests may end first: half a minute unless the server is set otherwise, and then processes are killed."""
+"""Answered when the processes are gone. Running requests may end first: half a minute unless the server is set
+otherwise."""
 
 UNBOUNDED = None
 """For launches (tens of gigabytes may have to arrive first) and generation (a long prompt is read before the
@@ -143,7 +144,13 @@ def get_launch_model_progress(model_uid: str) -> Call[Json]:
 
 def cancel_launch_model(model_uid: str) -> Call[None]:
     """Gives up a launch that is under way."""
-    return Call(action="cancel the launch", method="POST", path=_model(model_uid, "cancel"), decode=_nothing)
+    return Call(
+        action="cancel the launch",
+        method="POST",
+        path=_model(model_uid, "cancel"),
+        read_seconds=TERMINATE_SECONDS,
+        decode=_nothing,
+    )
 
 
 def get_instance_info(model_name: str | None = None, model_uid: str | None = None) -> Call[list[Json]]:

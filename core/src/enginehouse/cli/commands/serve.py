@@ -8,8 +8,6 @@ from typing import Any
 
 import click
 
-from ..failures import Refused
-
 # The defaults are those of `enginehouse.host.settings.Settings`, written out so that --help imports nothing.
 
 
@@ -36,20 +34,21 @@ from ..failures import Refused
 @click.option("--plugin-seconds", type=float, help="A plugin gets so long to be imported.  [default: 10]")
 @click.option("--completions-done", is_flag=True, default=None, help="End /v1/completions streams with [DONE] too.")
 @click.option("--block", multiple=True, metavar="PLUGIN", help="Never import this plugin; may be repeated.")
-def command(log_level: str, block: tuple[str, ...], **given: Any) -> None:
+@click.pass_context
+def command(context: click.Context, /, log_level: str, block: tuple[str, ...], **given: Any) -> None:
     """Start a server. Every setting can also be given as ENGINEHOUSE_<NAME>."""
     import msgspec
 
     from ...host.settings import settings_from
-    from ...sdk import EnginehouseError
+    from ...sdk import BadRequest
     from ...server.serve import serve
 
     if given.get("home"):
         given["home"] = str(Path(given["home"]).expanduser().absolute())
     try:
         settings = settings_from(**given)
-        settings = msgspec.structs.replace(settings, blocked=(*settings.blocked, *block))
-        logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
-        serve(settings)
-    except EnginehouseError as error:
-        raise Refused(error.message) from error
+    except BadRequest as error:
+        raise click.UsageError(error.message, context) from error
+    settings = msgspec.structs.replace(settings, blocked=(*settings.blocked, *block))
+    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    context.exit(serve(settings))
