@@ -53,8 +53,7 @@ class TransformersEngine:
         self._decode = decoder_of(loaded.tokenizer)
         self._token_text = token_texts(loaded.tokenizer)
         batch = batch_for(loaded.model, loaded.context_length, self._options)
-        threads = threads_of(self._options, self._context.device)
-        self._scheduler = Scheduler(batch, self._options.max_waiting, threads)
+        self._scheduler = Scheduler(batch, self._options.max_waiting, threads_of(self._options, loaded.model))
         self._scheduler.start()
         self._context.report(1.0, "ready")
 

@@ -15,6 +15,8 @@ from .options import TransformersOptions
 _LENGTHS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length", "seq_length")
 _UNKNOWN_LENGTH = 10**9  # tokenizers write "no limit" as a number above this
 
+SMALL = 30_000_000  # parameters; below it threads wait for each other longer than they compute
+
 
 class Loaded(NamedTuple):
     """A model that is ready to run. context_length: None when nothing limits it. ends: ids that end an answer."""
@@ -36,12 +38,13 @@ def load(context: EngineContext) -> Loaded:
     return Loaded(model, tokenizer, _context_length(context, model), _ends(context, model, tokenizer), _sampling(model))
 
 
-def threads_of(options: TransformersOptions, device: str) -> int:
-    """CPU threads for one step; 0 leaves PyTorch's own choice."""
-    if device != "cpu":
+def threads_of(options: TransformersOptions, model: Any) -> int:
+    """Threads for one step; 0 leaves PyTorch's own choice."""
+    if options.threads or model.device.type != "cpu":
         return options.threads
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return options.threads or cores
+    if sum(parameter.numel() for parameter in model.parameters()) < SMALL:
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _load_tokenizer(context: EngineContext) -> Any:

@@ -47,5 +47,10 @@ class TransformersOptions(Options, frozen=True, kw_only=True, forbid_unknown_fie
         ),
     ] = 0
     threads: Annotated[
-        int, Meta(description="Threads that one step may use on a CPU; 0: all cores.", ge=0, le=1024)
+        int,
+        Meta(
+            description="Threads of one step on a CPU; 0: one for a model under 30 million parameters, else all cores.",
+            ge=0,
+            le=1024,
+        ),
     ] = 0

@@ -28,9 +28,10 @@ def render(
         raise BadRequest(
             f"chat_template_kwargs may not hold {', '.join(taken)}; leave that out.", param="chat_template_kwargs"
         )
+    turns = [plain(message) for message in messages]
     try:
         prompt: str = tokenizer.apply_chat_template(
-            [plain(message) for message in messages],
+            turns,
             tools=[msgspec.to_builtins(tool) for tool in tools] or None,
             chat_template=template,
             tokenize=False,

@@ -7,6 +7,7 @@ generator picks from the distribution, so that a seed gives the same answer whoe
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Sequence as Rows
 from typing import NamedTuple
 
@@ -16,7 +17,11 @@ from enginehouse.sdk import Sampling
 
 from .sequences import Sequence
 
-CANDIDATES = 1024  # a row seldom keeps more after top-k or top-p; sorting a whole vocabulary costs 20 times as much
+CANDIDATES = (128, 1024, 8192)  # how many of the best are tried; sorting a whole vocabulary costs 50 times as much
+
+LEAST_TEMPERATURE = 1e-5  # below it nothing but the likeliest is left, and division would overflow
+
+Pick = Callable[[torch.Tensor, "Rows[Sequence]"], list[int]]
 
 
 class Chosen(NamedTuple):
@@ -64,14 +69,22 @@ def _process(scores: torch.Tensor, sequences: Rows[Sequence]) -> list[int]:
         scores = scores.clone()
         for row, sequence in enumerate(sequences):
             _shift(scores[row], sequence)
-    drawing = [row for row, sequence in enumerate(sequences) if sequence.sampling.temperature > 0]
-    if len(drawing) == len(sequences):
-        return _draw(scores, sequences)
-    ids: list[int] = scores.argmax(-1).tolist()
-    if drawing:
-        for row, token in zip(drawing, _draw(scores[drawing], [sequences[row] for row in drawing]), strict=True):
+    kinds: dict[Pick, list[int]] = {}
+    for row, sequence in enumerate(sequences):
+        kinds.setdefault(_pick_of(sequence.sampling), []).append(row)
+    ids = [0] * len(sequences)
+    for pick, rows in kinds.items():
+        own = scores if len(rows) == len(sequences) else scores[rows]
+        for row, token in zip(rows, pick(own, [sequences[row] for row in rows]), strict=True):
             ids[row] = token
     return ids
+
+
+def _pick_of(sampling: Sampling) -> Pick:
+    """How a row is drawn depends on its own sampling only, so that its seed does not notice its neighbours."""
+    if sampling.temperature == 0:
+        return _best
+    return _draw_ordered if sampling.top_k > 0 or sampling.top_p < 1 else _draw
 
 
 def _shift(scores: torch.Tensor, sequence: Sequence) -> None:
@@ -106,33 +119,55 @@ def _counts(sequence: Sequence, scores: torch.Tensor) -> torch.Tensor:
     return sequence.counts
 
 
-def _draw(scores: torch.Tensor, sequences: Rows[Sequence]) -> list[int]:
-    samplings = [sequence.sampling for sequence in sequences]
-    device = scores.device
-    temperature = torch.tensor([sampling.temperature for sampling in samplings], device=device)
-    scores = scores / temperature[:, None].clamp_min(1e-5)
-    uniform = torch.tensor([sequence.draw() for sequence in sequences], device=device)
-    if all(sampling.top_k <= 0 and sampling.top_p >= 1 and sampling.min_p <= 0 for sampling in samplings):
-        picked: list[int] = _invert(scores.softmax(-1), uniform).tolist()
-        return picked
-    values, tokens = _candidates(scores, samplings)
-    kept = _truncate(scores, values, samplings)
-    ids: list[int] = tokens.gather(1, _invert(kept, uniform)[:, None])[:, 0].tolist()
+def _best(scores: torch.Tensor, sequences: Rows[Sequence]) -> list[int]:
+    ids: list[int] = scores.argmax(-1).tolist()
     return ids
 
 
-def _invert(weights: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
-    """The index at which the cumulated weights [rows, n] pass `uniform` [rows] of their sum; never one of weight 0."""
-    sums = weights.cumsum(-1, dtype=torch.float64)
-    places = torch.searchsorted(sums, (uniform * sums[:, -1])[:, None].to(sums.dtype), right=True)[:, 0]
-    last = (weights > 0).to(torch.int8).flip(-1).argmax(-1)
-    return places.minimum(weights.shape[1] - 1 - last)
+def _draw(scores: torch.Tensor, sequences: Rows[Sequence]) -> list[int]:
+    weights = _likely(_tempered(scores, sequences), [sequence.sampling for sequence in sequences])
+    ids: list[int] = _invert(weights, sequences).tolist()
+    return ids
+
+
+def _draw_ordered(scores: torch.Tensor, sequences: Rows[Sequence]) -> list[int]:
+    samplings = [sequence.sampling for sequence in sequences]
+    scores = _tempered(scores, sequences)
+    values, tokens = _candidates(scores, samplings)
+    kept = _truncate(scores, values, samplings)
+    ids: list[int] = tokens.gather(1, _invert(kept, sequences)[:, None])[:, 0].tolist()
+    return ids
+
+
+def _tempered(scores: torch.Tensor, sequences: Rows[Sequence]) -> torch.Tensor:
+    temperature = torch.tensor([sequence.sampling.temperature for sequence in sequences], device=scores.device)
+    return scores / temperature[:, None].clamp_min(LEAST_TEMPERATURE)
+
+
+def _likely(scores: torch.Tensor, samplings: Rows[Sampling]) -> torch.Tensor:
+    """Probabilities in the vocabulary's order, 0 where min-p drops one."""
+    weights = scores.softmax(-1)
+    if all(sampling.min_p <= 0 for sampling in samplings):
+        return weights
+    min_p = torch.tensor([sampling.min_p for sampling in samplings], device=scores.device)
+    return weights.masked_fill(weights < min_p[:, None] * weights.amax(-1, keepdim=True), 0)
+
+
+def _invert(weights: torch.Tensor, sequences: Rows[Sequence]) -> torch.Tensor:
+    """Where the cumulated weights [rows, n] pass each sequence's next uniform number; never at a weight of 0."""
+    uniform = torch.tensor([sequence.draw() for sequence in sequences], device=weights.device)
+    sums = weights.cumsum(-1)
+    total = sums[:, -1]
+    aims = torch.minimum(uniform * total, total.nextafter(torch.zeros_like(total)))
+    return torch.searchsorted(sums, aims[:, None], right=True)[:, 0]
 
 
 def _candidates(scores: torch.Tensor, samplings: Rows[Sampling]) -> tuple[torch.Tensor, torch.Tensor]:
     """Scores and ids, best first: all, or as many as surely hold every row's choice."""
-    if scores.shape[1] > CANDIDATES:
-        best = scores.topk(CANDIDATES, sorted=True)
+    for size in CANDIDATES:
+        if 2 * size >= scores.shape[1]:
+            break
+        best = scores.topk(size, sorted=True)
         if _suffices(scores, best.values, samplings):
             return best.values, best.indices
     ordered = scores.sort(dim=-1, descending=True, stable=True)
@@ -140,15 +175,13 @@ def _candidates(scores: torch.Tensor, samplings: Rows[Sampling]) -> tuple[torch.
 
 
 def _suffices(scores: torch.Tensor, best: torch.Tensor, samplings: Rows[Sampling]) -> bool:
-    rest = [row for row, sampling in enumerate(samplings) if not 0 < sampling.top_k <= CANDIDATES]
+    rest = [row for row, sampling in enumerate(samplings) if not 0 < sampling.top_k <= best.shape[1]]
     if not rest:
         return True
-    mass = (best[rest].logsumexp(-1) - scores[rest].logsumexp(-1)).exp().tolist()
-    gap = (best[rest, -1] - best[rest, 0]).exp().tolist()
-    return all(
-        (samplings[row].top_k <= 0 and held > samplings[row].top_p) or least < samplings[row].min_p
-        for row, held, least in zip(rest, mass, gap, strict=True)
-    )
+    if any(samplings[row].top_k > 0 for row in rest):
+        return False
+    held = (best[rest].logsumexp(-1) - scores[rest].logsumexp(-1)).exp().tolist()
+    return all(mass > samplings[row].top_p for row, mass in zip(rest, held, strict=True))
 
 
 def _truncate(scores: torch.Tensor, values: torch.Tensor, samplings: Rows[Sampling]) -> torch.Tensor:
