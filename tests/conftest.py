@@ -40,14 +40,18 @@ def alive(pid: int) -> bool:
     return state != "Z"
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 class Server:
     """`enginehouse serve` on a free port, with a home of its own."""
 
     def __init__(self, home: Path, **variables: str) -> None:
         self.home = Path(variables.get("ENGINEHOUSE_HOME", home))
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.variables = {"ENGINEHOUSE_HOME": str(self.home), "ENGINEHOUSE_RESTART_SECONDS": "0.05", **variables}
         self.process: subprocess.Popen[bytes] | None = None
         self.client = httpx.Client(base_url=self.url, timeout=LAUNCH_SECONDS)
@@ -65,9 +69,9 @@ class Server:
         wait_for(self._answers, START_SECONDS, "the server's start")
         return self
 
-    def run_beside(self) -> subprocess.Popen[bytes]:
-        """Another server process with the same settings."""
-        command = [sys.executable, "-m", "enginehouse.cli", "serve", "--port", str(self.port)]
+    def run_beside(self, port: int | None = None) -> subprocess.Popen[bytes]:
+        """Another server process on the same home."""
+        command = [sys.executable, "-m", "enginehouse.cli", "serve", "--port", str(port or self.port)]
         log = (self.home.parent / "server.out").open("ab")
         return subprocess.Popen(command, env=self.environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
@@ -104,7 +108,12 @@ class Server:
         return list(self.client.get(f"/v1/models/{uid}/replicas").json())
 
     def pid(self, uid: str, replica: int = 0) -> int:
-        return int(self.replicas(uid)[replica]["pid"])
+        """The process of a replica, once it has one."""
+        return int(wait_for(lambda: self.replicas(uid)[replica]["pid"], what=f"a process of {uid}"))
+
+    def socket(self, uid: str, replica: int = 0) -> str:
+        """The path of the Unix socket that a replica's worker listens on."""
+        return str(self.replicas(uid)[replica]["model_address"]).removeprefix("unix:")
 
     def description(self, uid: str) -> dict[str, Any]:
         return dict(self.client.get(f"/v1/models/{uid}", params={"any_status": "true"}).json())
@@ -123,6 +132,11 @@ class Server:
 @pytest.fixture
 def wait() -> Callable[..., Any]:
     return wait_for
+
+
+@pytest.fixture
+def unused_port() -> int:
+    return free_port()
 
 
 @pytest.fixture

@@ -50,9 +50,7 @@ def test_a_worker_that_dies_before_the_first_byte_gives_503(server) -> None:
 def test_with_a_second_replica_nobody_notices(server) -> None:
     uid = server.launch(model_uid="twins", replica=2)
     for _ in range(3):
-        victim = server.pid(uid, 0)
-        if victim:
-            os.kill(victim, signal.SIGKILL)
+        os.kill(server.pid(uid), signal.SIGKILL)
         assert server.complete(uid).status_code == 200
     server.client.delete(f"/v1/models/{uid}")
 
@@ -136,8 +134,8 @@ def test_a_thousand_connections_opened_and_dropped(server) -> None:
     assert server.client.get("/v1/models").status_code == 200
 
 
-def test_two_servers_on_one_home(server) -> None:
-    second = server.run_beside()
+def test_two_servers_on_one_home(server, unused_port) -> None:
+    second = server.run_beside(unused_port)
     assert second.wait(30) == 1
     assert "in use by process" in server.log()
     assert server.client.get("/health").status_code == 200
@@ -146,7 +144,7 @@ def test_two_servers_on_one_home(server) -> None:
 def test_a_home_with_a_long_path_works(tmp_path, new_server) -> None:
     server = new_server(ENGINEHOUSE_HOME=str(tmp_path / ("long" * 30)))
     uid = server.launch()
-    assert len(server.replicas(uid)[0]["socket"]) < 104
+    assert len(server.socket(uid)) < 104
     assert server.complete(uid).status_code == 200
     server.client.delete(f"/v1/models/{uid}")
 

@@ -66,13 +66,13 @@ async def get_version() -> Response:
 
 @router.get(
     "/v1/plugins",
-    response_model=list[schemas.Plugin],
+    response_model=schemas.Plugins,
     operation_id="list_plugins",
     summary="What became of each plugin",
 )
 async def list_plugins(house: TheHouse) -> Response:
     """Loaded or not, with the reason and what each contributes."""
-    return answer(house.plugins.records)
+    return answer({"plugins": house.plugins.records})
 
 
 @router.get("/metrics", operation_id="metrics", summary="Metrics in Prometheus' text format", response_class=Response)

@@ -96,6 +96,12 @@ class Plugin(Open):
     traceback: str | None
 
 
+class Plugins(BaseModel):
+    """All installed plugins."""
+
+    plugins: list[Plugin]
+
+
 class Auth(Open):
     auth: bool
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import resource
+import signal
 import socket
 import sys
 from types import FrameType
@@ -12,7 +13,7 @@ from types import FrameType
 import uvicorn
 import uvloop
 
-from ..host.house import open_house
+from ..host.house import Departure, open_house
 from ..host.settings import Settings
 from ..sdk import EnginehouseError
 from .application import Application
@@ -44,7 +45,8 @@ def serve(settings: Settings) -> int:
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
-    async with open_house(settings) as house:
+    departure = Departure()
+    async with open_house(settings, departure) as house:
         application = Application(house)
         config = uvicorn.Config(
             application,
@@ -61,7 +63,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
             timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
         )
         try:
-            await _Server(config, application).serve(sockets=[listener])
+            await _Server(config, application, departure).serve(sockets=[listener])
         finally:
             application.relay.close()
 
@@ -69,9 +71,10 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
 class _Server(uvicorn.Server):
     """Leaves with status 0 on a signal, drains no longer than told, and ends at once on a second signal."""
 
-    def __init__(self, config: uvicorn.Config, application: Application) -> None:
+    def __init__(self, config: uvicorn.Config, application: Application, departure: Departure) -> None:
         super().__init__(config)
         self._application = application
+        self._departure = departure
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -84,6 +87,7 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._departure.leave_workers = sig != signal.SIGINT  # whoever presses Ctrl-C wants the memory back
         self.force_exit = self.should_exit
         self.should_exit = True
 

@@ -7,7 +7,7 @@ Grammar and framing are llhttp's (through httptools); this module holds connecti
 from __future__ import annotations
 
 import asyncio
-import errno
+import socket
 import time
 from collections import deque
 
@@ -194,9 +194,9 @@ class Connection(asyncio.Protocol):
 class Pool:
     """Connections to one worker. Grows with the requests in flight; the last one given back is used first."""
 
-    def __init__(self, socket: str) -> None:
+    def __init__(self, path: str) -> None:
         self.loop = asyncio.get_running_loop()
-        self._socket = socket
+        self._path = path
         self._idle: deque[Connection] = deque()
 
     async def ask(self, head: bytes, body: bytes) -> tuple[Answer, bytes]:
@@ -238,18 +238,29 @@ class Pool:
     async def _connect(self) -> Connection:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                while True:
-                    try:
-                        _, connection = await self.loop.create_unix_connection(lambda: Connection(self), self._socket)
-                        return connection
-                    except OSError as error:
-                        if error.errno != errno.EAGAIN:
-                            raise
+                while (connected := _connected(self._path)) is None:
                     await asyncio.sleep(BACKLOG_PAUSE)
+                _, connection = await self.loop.create_unix_connection(lambda: Connection(self), sock=connected)
+                return connection
         except TimeoutError:
             raise WorkerGone(f"It accepted no connection within {CONNECT_SECONDS:g} s.") from None
         except OSError as error:
             raise WorkerGone(f"It cannot be reached: {error}") from error
+
+
+def _connected(path: str) -> socket.socket | None:
+    """A connected socket, or None while the backlog is full. Event loops differ in what they make of the latter."""
+    opened = socket.socket(socket.AF_UNIX)
+    opened.setblocking(False)
+    try:
+        opened.connect(path)
+    except BlockingIOError:
+        opened.close()
+        return None
+    except OSError:
+        opened.close()
+        raise
+    return opened
 
 
 async def _exchange(connection: Connection, head: bytes, body: bytes) -> tuple[Answer, bytes]:
