@@ -107,8 +107,9 @@ class Runner:
         self.process.stdin.close()
 
 
-def order_of(folder: Path, options: dict[str, Any], **fields: Any) -> WorkerOrder:
+def order_of(folder: Path, option_values: dict[str, Any], fields: dict[str, Any]) -> WorkerOrder:
     """An order for the fake engine; `fields` are RunnerOrder's, or WorkerOrder's."""
+    fields = dict(fields)
     worker = {key: fields.pop(key) for key in ("drain_seconds", "model_uid") if key in fields}
     values: dict[str, Any] = {
         "engine": "enginehouse_fake.engine:FakeEngine",
@@ -128,7 +129,7 @@ def order_of(folder: Path, options: dict[str, Any], **fields: Any) -> WorkerOrde
         socket=str(folder / "s"),
         control=str(folder / "c"),
         argv=(),
-        runner=RunnerOrder(option_values=options, **values),
+        runner=RunnerOrder(option_values=option_values, **values),
         **worker,
     )
 
@@ -142,7 +143,7 @@ def start() -> Iterator[Callable[..., Runner]]:
         def begin(order: dict[str, Any] | None = None, **options: Any) -> Runner:
             folder = Path(place) / str(len(started))
             folder.mkdir()
-            started.append(Runner(folder, order_of(folder, options, **(order or {}))))
+            started.append(Runner(folder, order_of(folder, options, order or {})))
             return started[-1]
 
         yield begin

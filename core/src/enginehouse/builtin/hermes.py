@@ -27,6 +27,7 @@ class HermesParser:
         self._pending = ""
         self._in_call = False
         self._after_call = False
+        self._gap = ""  # white space before the call being read
 
     def feed(self, text: str) -> Iterator[_Part]:
         self._pending += text
@@ -37,7 +38,7 @@ class HermesParser:
         """What was held back: the start of a tag, white space, or a call without its end."""
         text, self._pending = self._pending, ""
         if self._in_call:
-            text = OPEN + text
+            text = self._gap + OPEN + text
         elif self._after_call:
             text = text.lstrip()
         if text:
@@ -53,7 +54,7 @@ class HermesParser:
         self._pending, self._in_call = rest, False
         call = _call_of(body)
         self._after_call = call is not None
-        return call or TextPart(OPEN + body + CLOSE)
+        return call or TextPart(self._gap + OPEN + body + CLOSE)
 
     def _next_text(self) -> _Part | None:
         if self._after_call:
@@ -62,6 +63,7 @@ class HermesParser:
         if found:
             self._pending, self._in_call = rest, True
             text = before.rstrip()
+            self._gap = before[len(text) :]
         else:
             kept = len(before) - held_back(before, OPEN)
             kept = len(before[:kept].rstrip())  # white space goes out with what follows it, unless that is a call

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 BATCH = 128  # items a call may be ahead of the writer: enough to amortise a write, little enough to hold
 TURN_SECONDS = 0.002  # an async engine that never waits gives way this often, so that its pieces get out
+STEP_SECONDS = 0.0005  # after a piece that took so long it gives way at once: the next may take as long again
 CLOSE_SECONDS = 30.0  # an engine that has not left a call by then is left to itself: it is stuck
 
 _log = logging.getLogger(__name__)
@@ -122,13 +123,17 @@ class Calls:
         self._put((index, Ended(error)))
 
     async def _iterate(self, index: int, pieces: AsyncIterator[Any]) -> None:
+        step_began = 0.0  # so that the first piece always goes out before the second is asked for
         try:
             async for piece in pieces:
                 self._put((index, piece))
+                now = monotonic()
                 if len(self._items) >= BATCH:
                     await self._wait_for_room()
-                elif monotonic() > self._turn_ends:
+                elif now - step_began > STEP_SECONDS or now > self._turn_ends:
                     await asyncio.sleep(0)
+                    now = monotonic()
+                step_began = now
         finally:
             if aclose := getattr(pieces, "aclose", None):
                 await aclose()

@@ -43,8 +43,7 @@ class Hosted:
         self.model_uid = model_uid
         self.order = order
         self.engine = engine
-        known = getattr(engine, "context_length", None)
-        self.context_length: int | None = order.context_length if known is None else known
+        self.context_length: int | None = getattr(engine, "context_length", order.context_length)
         own = getattr(engine, "default_sampling", None)
         self.sampling = own if isinstance(own, Sampling) else Sampling()
         self.tool_parser = _parser(order.tool_parser)
