@@ -47,11 +47,13 @@ def test_a_worker_that_dies_before_the_first_byte_gives_503(server) -> None:
     server.client.delete(f"/v1/models/{uid}")
 
 
-def test_with_a_second_replica_nobody_notices(server) -> None:
+def test_with_a_second_replica_nobody_notices(server, wait) -> None:
     uid = server.launch(model_uid="twins", replica=2)
     for _ in range(3):
+        wait(lambda: all(replica["status"] == "READY" for replica in server.replicas(uid)), what="both replicas")
         os.kill(server.pid(uid), signal.SIGKILL)
         assert server.complete(uid).status_code == 200
+        wait(lambda: server.replicas(uid)[0]["status"] != "READY", what="the death to be noticed")
     server.client.delete(f"/v1/models/{uid}")
 
 

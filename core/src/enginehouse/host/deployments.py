@@ -16,6 +16,9 @@ from .views import DeploymentView, Event
 from .worker import Worker
 
 
+ADOPTED_SECONDS = 2.0  # a ready worker answers /health in milliseconds; the server's start waits no longer
+
+
 class Deployments:
     """The registry of deployments, by uid."""
 
@@ -71,7 +74,10 @@ class Deployments:
     async def restore(
         self, declared: Iterable[Declared], adopted: dict[str, dict[int, Worker]], plans: dict[str, Plan]
     ) -> None:
-        """Takes up what was declared before: with the workers that still run, and new ones for the rest."""
+        """Takes up what was declared before: with the workers that still run, and new ones for the rest.
+
+        Returns once the workers that still run are in the routing table, so that no request finds them missing.
+        """
         for one in declared:
             deployment = self._add(one, plans.get(one.uid))
             deployment.kept_events.extend(await self._ground.store.events(one.uid))
@@ -80,6 +86,7 @@ class Deployments:
                 deployment.start(adopted.get(one.uid))
             else:
                 deployment.rest()
+        await _until_settled([self._deployments[uid] for uid in adopted if uid in self._deployments])
 
     async def close(self, leave: bool) -> None:
         """Ends all, or with `leave` lets the workers run on for the next server; nothing declared is forgotten."""
@@ -128,3 +135,13 @@ class Deployments:
 
     def _taken(self, uid: str) -> bool:
         return uid in self._deployments and not self._deployments[uid].failed
+
+
+async def _until_settled(deployments: list[Deployment]) -> None:
+    """Waits for adopted deployments to answer, not for one whose worker is still loading."""
+    waits = [asyncio.create_task(deployment.until_settled()) for deployment in deployments]
+    if waits:
+        _, pending = await asyncio.wait(waits, timeout=ADOPTED_SECONDS)
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
