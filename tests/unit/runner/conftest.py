@@ -134,7 +134,7 @@ def order_of(folder: Path, option_values: dict[str, Any], fields: dict[str, Any]
     )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def start() -> Iterator[Callable[..., Runner]]:
     """Starts runners; keyword `order` has RunnerOrder fields, the others are the fake engine's options."""
     started: list[Runner] = []
@@ -151,7 +151,7 @@ def start() -> Iterator[Callable[..., Runner]]:
             runner.end()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def plain(start: Callable[..., Runner]) -> Runner:
     """A runner with no knob turned, shared by tests that leave it as they found it."""
     return start().ready()

@@ -98,7 +98,13 @@ def test_an_engine_may_answer_chats_itself(host, events) -> None:
     assert runner.chat("any", stream=True, messages=[]).status_code == 400
 
 
-def test_a_stuck_close_or_thread_does_not_keep_the_process(host) -> None:
+def test_a_thread_left_behind_does_not_keep_the_process(host) -> None:
     runner = host("HoldsThread")
     runner.process.terminate()
-    assert runner.exit() == 0
+    assert runner.exit() == 0 and "closed" in runner.log()
+
+
+def test_an_engine_that_calls_exit_while_loading_leaves_a_failure(start) -> None:
+    runner = start({"engine": "small_engines:Exits", "options": "small_engines:NoOptions"})
+    assert runner.exit() == 1
+    assert "no such device" in (runner.folder / "failure.json").read_text()

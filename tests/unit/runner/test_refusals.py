@@ -43,11 +43,12 @@ def test_chats(plain, fields, param, code, word) -> None:
     assert word in error["message"] and answer.json()["detail"] == error["message"]
 
 
-@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "add"}}])
-def test_a_forced_tool_call(start, choice) -> None:
-    answer = start({"abilities": ("chat", "tools")}).ready().chat(tools=[TOOL], tool_choice=choice)
-    assert answer.status_code == 400 and answer.json()["error"]["code"] == "not_supported"
-    assert answer.json()["error"]["param"] == "tool_choice" and "auto" in answer.json()["detail"]
+def test_a_forced_tool_call(start) -> None:
+    runner = start({"abilities": ("chat", "tools")}).ready()
+    for choice in ("required", {"type": "function", "function": {"name": "add"}}):
+        answer = runner.chat(tools=[TOOL], tool_choice=choice)
+        assert answer.status_code == 400 and answer.json()["error"]["code"] == "not_supported"
+        assert answer.json()["error"]["param"] == "tool_choice" and "auto" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from ..sdk import WorkerOrder
+from .calls import ENGINE_THREAD
 from .lifecycle import live, write_failure
 
 try:
@@ -22,7 +23,7 @@ except ImportError:
 else:
     new_event_loop = uvloop.new_event_loop
 
-EXIT_SECONDS = 5.0  # the interpreter gets so long to tear down; a library's threads may never end
+EXIT_SECONDS = 2.0  # the interpreter gets so long to tear down; a library's threads may never end
 
 
 def main(arguments: list[str]) -> int:
@@ -42,8 +43,13 @@ def main(arguments: list[str]) -> int:
 
 
 def leave(status: int) -> None:
-    """Exits, at the latest after EXIT_SECONDS."""
+    """Exits, at the latest after EXIT_SECONDS.
+
+    With a thread still inside the engine at once: tearing down an interpreter under native code can crash it.
+    """
     sys.stdout.flush()
+    if any(thread.name.startswith(ENGINE_THREAD) for thread in threading.enumerate()):
+        os._exit(status)
     last = threading.Timer(EXIT_SECONDS, os._exit, (status,))
     last.daemon = True
     last.start()

@@ -21,6 +21,8 @@ TURN_SECONDS = 0.002  # an async engine that never waits gives way this often, s
 STEP_SECONDS = 0.0005  # after a piece that took so long it gives way at once: the next may take as long again
 CLOSE_SECONDS = 30.0  # an engine that has not left a call by then is left to itself: it is stuck
 
+ENGINE_THREAD = "engine"  # how the names of threads begin that run an engine's code
+
 _log = logging.getLogger(__name__)
 
 Method = Callable[[Any], Any]
@@ -78,6 +80,8 @@ class Calls:
         if not waits:
             return
         _, stuck = await asyncio.wait(waits, timeout=CLOSE_SECONDS)
+        for wait in stuck:
+            wait.cancel()
         if stuck:
             _log.error("The engine did not leave %d cancelled call(s) in %g s.", len(stuck), CLOSE_SECONDS)
 
@@ -155,7 +159,8 @@ class _ThreadCall:
         self._pending: deque[Item] = deque()
         self._changed = threading.Condition()
         self._stopped = False
-        threading.Thread(target=self._run, args=(method, request), name=f"engine call {index}", daemon=True).start()
+        name = f"{ENGINE_THREAD} call {index}"
+        threading.Thread(target=self._run, args=(method, request), name=name, daemon=True).start()
 
     @property
     def runs(self) -> bool:

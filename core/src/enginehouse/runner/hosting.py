@@ -29,7 +29,7 @@ from ..sdk import (
     Tool,
     WorkerOrder,
 )
-from .calls import Method
+from .calls import ENGINE_THREAD, Method
 from .parsing import ParserClass
 
 State = Literal["loading", "ready", "draining", "failed"]
@@ -105,7 +105,7 @@ class Hosting:
         Raises whatever the engine raised.
         """
         try:
-            engine, loading = await in_thread("engine load", self._build_and_load)
+            engine, loading = await in_thread("load", self._build_and_load)
             if inspect.isawaitable(loading):
                 await loading
             self.hosted = Hosted(self._model_uid, self._order, engine)
@@ -121,7 +121,7 @@ class Hosting:
         if self.hosted is None:
             return
         try:
-            closing = await in_thread("engine close", self.hosted.engine.close)
+            closing = await in_thread("close", self.hosted.engine.close)
             if inspect.isawaitable(closing):
                 await closing
         except Exception:  # noqa: BLE001 - the engine is foreign code, and this process leaves anyway
@@ -193,9 +193,12 @@ async def in_thread(name: str, function: Callable[[], Any]) -> Any:
             future.set_exception(error)
 
     def run() -> None:
-        result, failure = None, None
+        result: Any = None
+        failure: BaseException | None = None
         try:
             result = function()
+        except SystemExit as error:
+            failure = EngineFailed(f"The engine called sys.exit({error.code!r}) in its {name}; see the worker's log.")
         except BaseException as error:  # noqa: BLE001 - the engine is foreign code; who waits gets what it raised
             failure = error
         try:
@@ -203,7 +206,7 @@ async def in_thread(name: str, function: Callable[[], Any]) -> Any:
         except RuntimeError:
             _log.debug("%s ended after the loop.", name)
 
-    threading.Thread(target=run, name=name, daemon=True).start()
+    threading.Thread(target=run, name=f"{ENGINE_THREAD} {name}", daemon=True).start()
     return await future
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 import time
 from typing import Any
 
@@ -117,15 +119,13 @@ class OwnChat(Base):
         yield b'{"id": "own",\n "choices": []}'
 
 
-class StuckClose(Base):
-    def close(self) -> None:
-        time.sleep(3600)
+class Exits(Base):
+    def load(self) -> None:
+        sys.exit("no such device")
 
 
 class HoldsThread(Base):
     """Leaves a non-daemon thread behind, as careless libraries do."""
 
     def load(self) -> None:
-        import threading
-
-        threading.Thread(target=time.sleep, args=(3600,)).start()
+        threading.Thread(target=time.sleep, args=(3600,), daemon=False).start()
