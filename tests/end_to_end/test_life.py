@@ -1,12 +1,12 @@
 """A model's life through the API: launched, listed, used, ended."""
 
-import os
 import threading
+from pathlib import Path
 
 import httpx
 
 
-def test_a_model_is_launched_used_and_ended(server) -> None:
+def test_a_model_is_launched_used_and_ended(server, running) -> None:
     uid = server.launch(model_uid="life")
     listed = {item["id"]: item for item in server.client.get("/v1/models").json()["data"]}
     assert listed[uid]["model_engine"] == "fake" and listed[uid]["object"] == "model"
@@ -20,19 +20,20 @@ def test_a_model_is_launched_used_and_ended(server) -> None:
     pid = server.pid(uid)
     ended = server.client.delete(f"/v1/models/{uid}")
     assert (ended.status_code, ended.json()) == (200, None)
-    assert not os.path.exists(f"/proc/{pid}")
+    assert not running(pid)
     assert list(folder.iterdir()) == []
     assert server.client.delete(f"/v1/models/{uid}").status_code == 400
     assert server.complete(uid).status_code == 404
 
 
 def test_twenty_lives_leave_nothing_behind(server, wait) -> None:
-    before = set(os.listdir(f"/proc/{server.process.pid}/fd"))
+    descriptors = Path(f"/proc/{server.process.pid}/fd")
+    before = len(list(descriptors.iterdir()))
     for _ in range(20):
         server.client.delete(f"/v1/models/{server.launch(model_uid='again')}")
     assert list((server.home / "workers").iterdir()) == []
     assert server.client.get("/v1/models", params={"all": "true"}).json()["data"] == []
-    wait(lambda: len(os.listdir(f"/proc/{server.process.pid}/fd")) <= len(before) + 3, what="closed descriptors")
+    wait(lambda: len(list(descriptors.iterdir())) <= before + 3, what="closed descriptors")
 
 
 def test_a_taken_uid_is_a_conflict_and_a_default_uid_is_made_unique(server) -> None:
@@ -138,7 +139,7 @@ def test_metrics_count_requests(server) -> None:
 
 
 def test_the_server_holds_no_engine_library(server) -> None:
-    maps = open(f"/proc/{server.process.pid}/maps").read()
+    maps = Path(f"/proc/{server.process.pid}/maps").read_text()
     assert "libtorch" not in maps and "transformers" not in maps
 
 

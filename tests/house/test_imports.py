@@ -37,7 +37,8 @@ def test_the_runner_needs_nothing_of_the_servers() -> None:
 
 
 def test_the_keeper_needs_the_standard_library_only() -> None:
-    assert not modules_after("import enginehouse.keeper.keeper") & (HEAVY | SERVER_ONLY | {"msgspec", "pluggy", "asyncio"})
+    foreign = HEAVY | SERVER_ONLY | {"msgspec", "pluggy", "asyncio"}
+    assert not modules_after("import enginehouse.keeper.keeper") & foreign
 
 
 @pytest.mark.parametrize("plugin", ["enginehouse_transformers.plugin", "enginehouse_miniatures.plugin"])

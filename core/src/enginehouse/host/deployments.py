@@ -15,7 +15,6 @@ from .store import Declared
 from .views import DeploymentView, Event
 from .worker import Worker
 
-
 ADOPTED_SECONDS = 2.0  # a ready worker answers /health in milliseconds; the server's start waits no longer
 
 
