@@ -13,10 +13,10 @@ from ..host.routing import Replica, RoutingTable
 from ..sdk import EnginehouseError, NotReady, Task, WorkerLost
 from ..sdk.errors import to_wire
 from .arrivals import ClientGone, Heading, read_body, read_heading, read_model
-from .departure import Watch
 from .errors import send_error
 from .meters import Meter, Meters
 from .upstream import Answer, Pool, WorkerGone
+from .watch import Watch
 
 ATTEMPTS = 2  # a worker that dies is one accident; a request that meets two may well be their cause
 LOST_RETRY_AFTER = 1  # seconds: another replica serves at once, a new worker takes a few seconds

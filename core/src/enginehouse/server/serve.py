@@ -34,7 +34,7 @@ def serve(settings: Settings) -> int:
     """Serves until SIGTERM or SIGINT; the process's exit status. What keeps it from starting goes to stderr."""
     _raise_file_limit()
     try:
-        with contextlib.closing(_listen(settings.host, settings.port)) as listener:
+        with contextlib.closing(listen(settings.host, settings.port)) as listener:
             uvloop.run(_serve(settings, listener))
     except EnginehouseError as error:
         sys.stderr.write(f"enginehouse: {error.message}\n")
@@ -69,7 +69,10 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Leaves with status 0 on a signal, drains no longer than told, and ends at once on a second signal."""
+    """Leaves with status 0 on a signal, drains no longer than told, and ends at once on a second signal.
+
+    An interrupt takes the workers along; a termination leaves them to the next server.
+    """
 
     def __init__(self, config: uvicorn.Config, application: Application, departure: Departure) -> None:
         super().__init__(config)
@@ -85,14 +88,16 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._application.stopping.set()
         await super().shutdown(sockets)
+        for task in list(self.server_state.tasks):
+            task.cancel()  # a second signal came: what still runs hangs up on its worker
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._departure.leave_workers = sig != signal.SIGINT  # whoever presses Ctrl-C wants the memory back
+        self._departure.leave_workers = sig != signal.SIGINT
         self.force_exit = self.should_exit
         self.should_exit = True
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     """A listening socket. Raises AddressTaken. Of a name's addresses an IPv4 one is preferred, as clients do."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)

@@ -238,7 +238,7 @@ class Pool:
     async def _connect(self) -> Connection:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                while (connected := _connected(self._path)) is None:
+                while (connected := _connected(self._path)) is None:  # noqa: ASYNC110 - nothing tells of room
                     await asyncio.sleep(BACKLOG_PAUSE)
                 _, connection = await self.loop.create_unix_connection(lambda: Connection(self), sock=connected)
                 return connection
