@@ -69,6 +69,16 @@ async def test_a_long_prompt_is_read_in_chunks_while_answers_run(model_folder: A
     assert await leaving == alone(folder, [8], 10)
 
 
+async def test_answers_that_do_not_fit_together_take_turns(model_folder: Any, start: Any, alone: Any) -> None:
+    folder = model_folder("llama")
+    room_for_tokens = 300 * 512  # bytes: two layers, keys and values, two heads of 16 floats
+    engine = start(folder, cache_gib=room_for_tokens / 2**30)
+    asked = prompts(6, longest=20)
+    got = await asyncio.gather(*(answer_ids(engine, ids, 90) for ids in asked))
+    assert got == [alone(folder, ids, 90) for ids in asked]
+    assert engine._scheduler._batch._store.size <= room_for_tokens
+
+
 async def test_memory_is_given_back_by_clear(model_folder: Any, start: Any, ask: Any) -> None:
     engine = start(model_folder("llama"))
     await ask(engine, "hello", max_tokens=3)

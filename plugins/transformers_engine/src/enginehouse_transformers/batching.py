@@ -13,9 +13,10 @@ from typing import Any, Protocol
 import torch
 
 from .sequences import Sequence
-from .slots import Aim, SlotStore
+from .slots import LENGTH_STEP, Aim, SlotStore
 
 Mask = torch.Tensor | dict[str, torch.Tensor]
+KEPT_BYTES = 256 * 2**20  # of an idle cache; more is given back when the last answer ends
 FULL, SLIDING = "full_attention", "sliding_attention"
 
 
@@ -32,6 +33,9 @@ class Batch(Protocol):
 
     def prefill(self) -> tuple[list[Sequence], torch.Tensor] | None:
         """Reads the next chunk of the joiners' prompts; when done, they run, with logits [joiners, vocabulary]."""
+
+    def make_room(self) -> list[Sequence]:
+        """Stops running the youngest sequences when memory is short for a step of all; they shall wait again."""
 
     def decode(self) -> torch.Tensor:
         """Extends what runs: logits [running, vocabulary]."""
@@ -58,14 +62,21 @@ class SlottedBatch:
         self._device = model.device
         self._float_mask = model.dtype if model.config._attn_implementation == "eager" else None
 
+    def limit(self, budget: int | None) -> None:
+        """Most bytes of keys and values from now on."""
+        self._store.budget = budget
+
     def joining(self) -> list[Sequence]:
         return list(self._joining)
 
     def admit(self, waiting: deque[Sequence]) -> None:
-        longest = 0
-        while waiting and len(self.running) + len(self._joining) < self._most:
-            longest = max(longest, len(waiting[0].ids))
+        longest, reach = 0, max((len(sequence.ids) for sequence in self.running), default=0)
+        while waiting and (count := len(self.running) + len(self._joining)) < self._most:
+            length = len(waiting[0].ids)
+            longest, reach = max(longest, length), max(reach, length)
             if self._joining and longest * (len(self._joining) + 1) > self._chunk:
+                break
+            if count and not self._store.fits(count + 1, reach + LENGTH_STEP):
                 break
             self._joining.append(waiting.popleft())
         self._read = 0
@@ -94,6 +105,17 @@ class SlottedBatch:
         self.running += group
         return group, logits[torch.arange(len(group)), places]
 
+    def make_room(self) -> list[Sequence]:
+        stopped: list[Sequence] = []
+        while len(self.running) > 1 and not self._fits():
+            stopped.append(self.running[-1])
+            self._leave(len(self.running) - 1)
+        return stopped
+
+    def _fits(self) -> bool:
+        rows = [*self.running, *self._joining]
+        return self._store.fits(len(rows), max(len(sequence.ids) for sequence in rows))
+
     def decode(self) -> torch.Tensor:
         lengths = [len(sequence.ids) for sequence in self.running]
         count, longest = len(lengths), max(lengths)
@@ -114,8 +136,8 @@ class SlottedBatch:
                 # All joiners begin anew without it: rare (a client that left within its first step).
                 self._joining.remove(sequence)
                 self._read = 0
-        if not self.running and not self._joining:
-            self._store.aim = Aim(0, 0, 0, None, None, 0)
+        if not self.running and not self._joining and self._store.size > KEPT_BYTES:
+            self._store.free()
 
     def clear(self) -> None:
         self.running, self._joining, self._read = [], [], 0

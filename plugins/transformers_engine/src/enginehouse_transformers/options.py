@@ -37,6 +37,15 @@ class TransformersOptions(Options, frozen=True, kw_only=True, forbid_unknown_fie
     max_context: Annotated[
         int, Meta(description="Most tokens of prompt and answer together; 0: what the model allows.", ge=0)
     ] = 0
+    cache_gib: Annotated[
+        float,
+        Meta(
+            description="Memory for keys and values in GiB; when it is full, requests wait. "
+            "0: half of what is free on a CPU once the model is loaded, 85 % elsewhere.",
+            ge=0,
+            le=100_000,
+        ),
+    ] = 0.0
     prefill_chunk: Annotated[
         int,
         Meta(

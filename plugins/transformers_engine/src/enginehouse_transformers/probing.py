@@ -12,6 +12,7 @@ from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingW
 from enginehouse.sdk import Sampling
 
 from .batching import FULL, SLIDING, Batch, SlottedBatch
+from .memory import cache_bytes
 from .options import TransformersOptions
 from .sequences import Mailbox, Sequence
 from .serial import SerialBatch
@@ -34,6 +35,7 @@ def batch_for(model: Any, context_length: int | None, options: TransformersOptio
         batch = _slotted(model, context_length, options)
         reason = _probe(model, batch)
         if reason is None:
+            batch.limit(cache_bytes(options, model.device))
             return batch
     _log.warning("Sequences run one by one, not batched: %s.", reason)
     return SerialBatch(model, options.max_batch)

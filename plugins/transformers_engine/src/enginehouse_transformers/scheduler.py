@@ -103,6 +103,9 @@ class Scheduler:
             self._prefill()
 
     def _decode(self) -> None:
+        if stopped := self._batch.make_room():
+            with self._changed:
+                self._waiting.extendleft(stopped)
         rows = list(self._batch.running)
         try:
             self._extend(rows, self._batch.decode())

@@ -43,6 +43,9 @@ class SerialBatch:
         self.running += group
         return group, logits
 
+    def make_room(self) -> list[Sequence]:
+        return []
+
     def decode(self) -> torch.Tensor:
         return torch.cat([self._step(sequence) for sequence in self.running])
 

@@ -40,11 +40,13 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
     def __init__(self, store: SlotStore) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._store = store
+        self.bytes_per_token = 0
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         self.keys = _empty(key_states, self._store.slots, self._store.length)
         self.values = _empty(value_states, self._store.slots, self._store.length)
         self.is_initialized = True
+        self.bytes_per_token = _width(key_states) + _width(value_states)
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: object, **kwargs: object
@@ -81,33 +83,53 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
 
 
 class SlotStore:
-    """The cache of a whole model. `cache` is what its forward takes as `past_key_values`."""
+    """The cache of a whole model. `cache` is what its forward takes as `past_key_values`.
+
+    budget: most bytes of keys and values; None for no limit.
+    """
 
     def __init__(self, layers: int, most_slots: int, most_length: int | None) -> None:
         self._most_slots = most_slots
         self._most_length = most_length
+        self.budget: int | None = None
         self.slots = 0
         self.length = 0
         self.aim = Aim(0, 0, 0, None, None, 0)
         self._layers = [SlotLayer(self) for _ in range(layers)]
         self.cache = Cache(layers=list(self._layers))
 
+    def fits(self, slots: int, length: int) -> bool:
+        """Whether the budget holds `slots` sequences of `length` tokens."""
+        return self.budget is None or slots * length * self.bytes_per_token <= self.budget
+
+    @property
+    def bytes_per_token(self) -> int:
+        """Known once the model has run."""
+        return sum(layer.bytes_per_token for layer in self._layers)
+
+    @property
+    def size(self) -> int:
+        """Bytes that are held now."""
+        return self.slots * self.length * self.bytes_per_token
+
     def reserve(self, slots: int, length: int) -> None:
         """Makes room for `slots` sequences of `length` tokens. Raises torch's error when memory is short."""
         if slots <= self.slots and length <= self.length:
             return
-        before = self.slots, self.length
-        if slots > self.slots:
-            self.slots = min(self._most_slots, max(slots, 2 * self.slots, LEAST_SLOTS))
-        if length > self.length:
-            self.length = self._longer(length)
+        self.slots, self.length = self._shape(slots, length)
         try:
             for layer in self._layers:
                 layer.resize()
         except BaseException:
-            self.slots, self.length = before
             self.free()
             raise
+
+    def _shape(self, slots: int, length: int) -> tuple[int, int]:
+        """Slots and length to have: generous where the budget allows it, so that growing is rare."""
+        wide = self.slots if slots <= self.slots else min(self._most_slots, max(slots, 2 * self.slots, LEAST_SLOTS))
+        long = self.length if length <= self.length else self._longer(length)
+        shapes = ((wide, long), (slots, long), (wide, length), (slots, length))
+        return next((shape for shape in shapes if self.fits(*shape)), (slots, length))
 
     def _longer(self, length: int) -> int:
         wanted = max(length, self.length + self.length // 2, LEAST_LENGTH)
@@ -130,9 +152,14 @@ def _empty(states: torch.Tensor, slots: int, length: int) -> torch.Tensor:
     return states.new_zeros((slots, states.shape[1], length, states.shape[3]))
 
 
+def _width(states: torch.Tensor) -> int:
+    return states.shape[1] * states.shape[3] * states.element_size()
+
+
 def _grown(old: torch.Tensor, slots: int, length: int) -> torch.Tensor:
     new = _empty(old, slots, length)
-    new[: old.shape[0], :, : old.shape[2]] = old
+    kept, shared = min(slots, old.shape[0]), min(length, old.shape[2])
+    new[:kept, :, :shared] = old[:kept, :, :shared]
     return new
 
 
