@@ -114,14 +114,18 @@ async def measure(folder: Path, rounds: int) -> dict[tuple[str, int], list[float
     return found
 
 
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+
+
 def main(folder: Path, rounds: int = 7) -> None:
     found = {key: statistics.median(rates) for key, rates in asyncio.run(measure(folder, rounds)).items()}
-    print(f"tokens/s, medians of {rounds}; in brackets the ratio to plain, one at a time")
-    print("concurrency " + "".join(f"{count:>18}" for count in CONCURRENCIES))
+    say(f"tokens/s, medians of {rounds}; in brackets the ratio to plain, one at a time")
+    say("concurrency " + "".join(f"{count:>18}" for count in CONCURRENCIES))
     base = found["plain", 1]
     for way in ("plain", "engine", "native"):
         cells = (f"{found[way, count]:.0f} ({found[way, count] / base:.2f}x)" for count in CONCURRENCIES)
-        print(f"{way:<12}" + "".join(f"{cell:>18}" for cell in cells))
+        say(f"{way:<12}" + "".join(f"{cell:>18}" for cell in cells))
 
 
 if __name__ == "__main__":

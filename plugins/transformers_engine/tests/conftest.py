@@ -128,8 +128,12 @@ def llama(model_folder: Callable[[str], Path], start: Callable[..., Transformers
 def ask() -> Callable[..., Any]:
     """`await ask(engine, prompt, **sampling)`: the whole answer."""
 
-    async def run(engine: TransformersEngine, prompt: str | list[int], **sampling: Any) -> Answer:
-        request = GenerateRequest(request_id="r", prompt=prompt, sampling=Sampling(**sampling))
+    async def run(
+        engine: TransformersEngine, prompt: str | list[int], *, special_tokens: bool = False, **sampling: Any
+    ) -> Answer:
+        request = GenerateRequest(
+            request_id="r", prompt=prompt, sampling=Sampling(**sampling), special_tokens=special_tokens
+        )
         async with asyncio.timeout(30):
             return Answer([piece async for piece in engine.generate(request)])
 
