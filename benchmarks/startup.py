@@ -10,7 +10,7 @@ import subprocess
 import time
 
 from house import COMMAND, environment, served
-from processes import memory_mb
+from processes import cpu_spent, memory_mb
 from tables import median, print_machine, print_table
 
 COMMAND_SECONDS = 60.0  # a start that takes longer is a hang
@@ -42,14 +42,16 @@ def main() -> None:
 def _measure_server(rounds: int) -> None:
     with served():  # compiles what is not compiled yet, and fills the page cache
         pass
-    starts, memories = [], []
+    starts, work, memories = [], [], []
     for _ in range(rounds):
         with served() as house:
             starts.append(house.started * 1e3)
+            work.append(cpu_spent(house.pid) * 1e3)
             memories.append(memory_mb(house.pid))
     resident, proportional = (median(sizes) for sizes in zip(*memories, strict=True))
     rows = [
         ("exec to first 200 of GET /v1/models, ms", median(starts), min(starts), max(starts), LIMITS["serve"]),
+        ("CPU time until then, ms", median(work), min(work), max(work), ""),
         ("idle memory, resident, MB", resident, "", "", LIMITS["memory"]),
         ("idle memory, proportional, MB", proportional, "", "", LIMITS["memory"]),
     ]
