@@ -10,8 +10,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from enginehouse.host.home import held_home
+from enginehouse.host.settings import Settings
+from enginehouse.server.serve import listen, serve
 
 COMMAND = [sys.executable, "-m", "enginehouse.cli", "serve"]
 
@@ -32,9 +37,9 @@ class Process:
         assert line.startswith("Enginehouse is ready at http://127.0.0.1:"), line
         return int(line.rpartition(":")[2])
 
-    def ending(self) -> tuple[int, str]:
-        _, complaint = self.popen.communicate(timeout=30)
-        return self.popen.returncode, complaint
+    def ending(self) -> int:
+        self.popen.communicate(timeout=30)
+        return self.popen.returncode
 
 
 @pytest.fixture
@@ -57,24 +62,38 @@ def post(port: int, path: str, body: str) -> http.client.HTTPResponse:
     return connection.getresponse()
 
 
-def test_two_servers_do_not_share_an_address_or_a_home(start):
-    first = start()
-    port = first.until_ready()
-    status, complaint = start("another", port).ending()
-    assert status == 1
-    assert f"Cannot listen on 127.0.0.1:{port}" in complaint
-    assert "--port" in complaint
-    assert "Traceback" not in complaint
-    status, complaint = start().ending()
-    assert status == 1
-    assert "is in use by" in complaint
-    assert "Traceback" not in complaint
+@pytest.fixture
+def complaint(capsys):
+    """What a server that does not start says, with its exit status."""
 
-    loaded = Path(f"/proc/{first.popen.pid}/maps")
-    if loaded.exists():
-        assert "libtorch" not in loaded.read_text()
-    first.popen.send_signal(signal.SIGTERM)
-    assert first.ending()[0] == 0
+    def of(**settings: Any) -> tuple[int, str]:
+        status = serve(Settings(**settings))
+        return status, capsys.readouterr().err
+
+    return of
+
+
+def test_an_address_that_is_taken(complaint, tmp_path):
+    with listen("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        status, said = complaint(home=tmp_path, port=port)
+    assert status == 1
+    assert f"Cannot listen on 127.0.0.1:{port}" in said
+    assert "--port" in said
+
+
+def test_an_address_that_is_none(complaint, tmp_path):
+    status, said = complaint(home=tmp_path, host="256.1.1.1")
+    assert status == 1
+    assert "256.1.1.1" in said
+    assert "--host" in said
+
+
+def test_a_home_that_is_taken(complaint, tmp_path):
+    with held_home(tmp_path, "127.0.0.1:1"):
+        status, said = complaint(home=tmp_path, port=0)
+    assert status == 1
+    assert "is in use by process" in said
 
 
 @pytest.mark.parametrize("impatient", [False, True])
@@ -90,6 +109,8 @@ def test_running_requests_end_before_the_server_does_unless_told_twice(start, im
         '{"model": "fake-model", "messages": [{"role": "user", "content": "hi"}], "stream": true}',
     )
     assert stream.readline().startswith(b"data: ")
+    loaded = Path(f"/proc/{server.popen.pid}/maps")
+    assert not loaded.exists() or "libtorch" not in loaded.read_text()
     began = time.monotonic()
     server.popen.send_signal(signal.SIGINT)
     if impatient:
@@ -99,7 +120,7 @@ def test_running_requests_end_before_the_server_does_unless_told_twice(start, im
             stream.read()
     else:
         assert stream.read().endswith(b"data: [DONE]\n\n")
-    assert server.ending()[0] == 0
+    assert server.ending() == 0
     assert time.monotonic() - began < 10
 
 
@@ -112,11 +133,3 @@ def until_refused(port: int) -> None:
             return
         time.sleep(0.01)
     raise AssertionError("the server still accepts connections")
-
-
-def test_an_address_that_is_none(tmp_path):
-    environment = {**os.environ, "ENGINEHOUSE_HOME": str(tmp_path)}
-    run = subprocess.run([*COMMAND, "--host", "256.1.1.1"], env=environment, capture_output=True, text=True, timeout=30)
-    assert run.returncode == 1
-    assert "256.1.1.1" in run.stderr
-    assert "--host" in run.stderr
