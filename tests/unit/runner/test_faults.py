@@ -68,6 +68,15 @@ def test_a_client_that_leaves_in_mid_stream_stops_the_engine(start, wait) -> Non
     assert "cancelled_total 1" in runner.metrics()
 
 
+def test_an_answer_that_ends_by_itself_is_not_cancelled(start) -> None:
+    runner = start(tokens=4000).ready()
+    for stream in (False, True):
+        runner.chat(stream=stream, n=2, max_tokens=3)
+    assert (runner.stats()["finished"], runner.stats()["cancelled"]) == (4, 0)
+    runner.chat(stop="word3")
+    assert runner.stats()["cancelled"] == 1
+
+
 def test_a_client_that_leaves_while_it_waits_stops_the_engine(start, wait) -> None:
     runner = start(stall_at_token=2).ready()
     for stream in (False, True):

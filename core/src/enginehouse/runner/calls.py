@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 BATCH = 128  # items a call may be ahead of the writer: enough to amortise a write, little enough to hold
 TURN_SECONDS = 0.002  # an async engine that never waits gives way this often, so that its pieces get out
 STEP_SECONDS = 0.0005  # after a piece that took so long it gives way at once: the next may take as long again
+END_SECONDS = 1.0  # after its last piece a generator has nothing left to do but to return
 CLOSE_SECONDS = 30.0  # an engine that has not left a call by then is left to itself: it is stuck
 
 ENGINE_THREAD = "engine"  # how the names of threads begin that run an engine's code
@@ -71,19 +72,31 @@ class Calls:
         if thread := self._threads.get(index):
             thread.stop()
 
+    async def end(self) -> None:
+        """Lets calls that have said their last come to their own end, for END_SECONDS."""
+        await asyncio.sleep(0)
+        await self._left(END_SECONDS)
+
     async def close(self) -> None:
         """Stops every call and waits until the engine has left it, at most CLOSE_SECONDS."""
         for index in (*self._tasks, *self._threads):
             self.stop(index)
-        waits: list[asyncio.Task[Any]] = [task for task in self._tasks.values() if not task.done()]
-        waits += [self._loop.create_task(thread.left.wait()) for thread in self._threads.values() if thread.runs]
+        if stuck := await self._left(CLOSE_SECONDS):
+            _log.error("The engine did not leave %d cancelled call(s) in %g s.", stuck, CLOSE_SECONDS)
+
+    async def _left(self, seconds: float) -> int:
+        """Waits until the engine has left all calls; how many it has not."""
+        tasks = [task for task in self._tasks.values() if not task.done()]
+        threads = [self._loop.create_task(thread.left.wait()) for thread in self._threads.values() if thread.runs]
+        waits: list[asyncio.Task[Any]] = [*tasks, *threads]
         if not waits:
-            return
-        _, stuck = await asyncio.wait(waits, timeout=CLOSE_SECONDS)
-        for wait in stuck:
-            wait.cancel()
-        if stuck:
-            _log.error("The engine did not leave %d cancelled call(s) in %g s.", len(stuck), CLOSE_SECONDS)
+            return 0
+        try:
+            _, stuck = await asyncio.wait(waits, timeout=seconds)
+        finally:
+            for wait in threads:
+                wait.cancel()
+        return len(stuck)
 
     def _take(self) -> list[Item]:
         items, self._items = self._items, []

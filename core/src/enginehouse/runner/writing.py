@@ -34,6 +34,8 @@ class Writer:
                 await self._stream()
             else:
                 await self._whole()
+            if not self._open:
+                await self._calls.end()
         finally:
             usage = self._answer.usage()
             self._metrics.prompt_tokens += usage.prompt_tokens
@@ -88,7 +90,8 @@ class Writer:
                 return b"".join(out), error
             if answer.is_done(index):
                 opened.discard(index)
-                self._calls.stop(index)
+                if getattr(item, "finish_reason", None) is None:
+                    self._calls.stop(index)  # cut by a stop string; else the engine ends by itself
         return b"".join(out), None
 
 
