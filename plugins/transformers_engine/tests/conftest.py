@@ -42,6 +42,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "gemma3_text": {**SIZES, "num_hidden_layers": 3, "sliding_window": 12,
                     "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]},
     "gpt_neox": {**SIZES, "num_key_value_heads": 4},
+    "llama4_text": {**SIZES, "num_local_experts": 2, "intermediate_size_mlp": 96, "attention_chunk_size": 12},
     "bloom": {"vocab_size": VOCABULARY, "hidden_size": 48, "n_layer": 2, "n_head": 4, "initializer_range": 0.3,
               "bos_token_id": 0, "eos_token_id": 0},
     "mamba": {"vocab_size": VOCABULARY, "hidden_size": 48, "num_hidden_layers": 2, "state_size": 8,

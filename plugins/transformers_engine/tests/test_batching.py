@@ -13,7 +13,7 @@ from enginehouse_transformers.batching import SlottedBatch
 from enginehouse_transformers.serial import SerialBatch
 
 BATCHED = ("llama", "gpt2", "mistral", "gemma3_text", "gpt_neox")
-ONE_BY_ONE = ("bloom", "mamba")
+ONE_BY_ONE = ("bloom", "mamba", "llama4_text")
 
 
 def prompts(count: int, longest: int = 60) -> list[list[int]]:

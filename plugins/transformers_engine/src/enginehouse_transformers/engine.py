@@ -112,7 +112,7 @@ class TransformersEngine:
             if len(request.prompt) > LONG_TEXT:
                 return await asyncio.to_thread(self.tokenize, request.prompt, request.special_tokens)
             return self.tokenize(request.prompt, request.special_tokens)
-        size = self._ready().model.get_input_embeddings().num_embeddings
+        size = self._ready().vocabulary
         if wrong := [token for token in request.prompt if not 0 <= token < size]:
             raise BadRequest(f"The prompt holds token {wrong[0]}, but ids go from 0 to {size - 1}.", param="prompt")
         return list(request.prompt)
@@ -133,7 +133,7 @@ class TransformersEngine:
 
     def _checked(self, sampling: Sampling) -> Sampling:
         """The sampling with the ids that end this answer. Raises BadRequest for tokens that do not exist."""
-        size = self._ready().model.get_output_embeddings().weight.shape[0]
+        size = self._ready().choices
         for token in sampling.logit_bias:
             if not 0 <= token < size:
                 raise BadRequest(

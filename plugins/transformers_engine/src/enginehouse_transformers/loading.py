@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils.logging import disable_progress_bar
 
 from enginehouse.sdk import EngineContext, LaunchFailed, Sampling
 
@@ -19,23 +20,40 @@ SMALL = 30_000_000  # parameters; below it threads wait for each other longer th
 
 
 class Loaded(NamedTuple):
-    """A model that is ready to run. context_length: None when nothing limits it. ends: ids that end an answer."""
+    """A model that is ready to run.
+
+    context_length: None when nothing limits it. ends: ids that end an answer. vocabulary: how many ids it
+    reads; choices: how many it chooses from.
+    """
 
     model: Any
     tokenizer: Any
     context_length: int | None
     ends: frozenset[int]
     sampling: Sampling
+    vocabulary: int
+    choices: int
 
 
 def load(context: EngineContext) -> Loaded:
     """Loads what lies at `context.model_path`. Raises LaunchFailed with what to do."""
+    disable_progress_bar()  # it would fill the worker's log
     context.report(0.05, "tokenizer")
     tokenizer = _load_tokenizer(context)
     context.report(0.15, "weights")
     model = _load_model(context)
     context.report(0.9, "warming up")
-    return Loaded(model, tokenizer, _context_length(context, model), _ends(context, model, tokenizer), _sampling(model))
+    head = model.get_output_embeddings()
+    vocabulary = model.get_input_embeddings().weight.shape[0]
+    return Loaded(
+        model=model,
+        tokenizer=tokenizer,
+        context_length=_context_length(context, model),
+        ends=_ends(context, model, tokenizer),
+        sampling=_sampling(model),
+        vocabulary=vocabulary,
+        choices=vocabulary if head is None else head.weight.shape[0],
+    )
 
 
 def threads_of(options: TransformersOptions, model: Any) -> int:

@@ -52,6 +52,8 @@ def why_serial(model: Any, context_length: int | None) -> str | None:
     odd = {type(layer) for layer in DynamicCache(config=config).layers} - {DynamicLayer, DynamicSlidingWindowLayer}
     if odd:
         return f"its cache has layers of type {', '.join(sorted(kind.__name__ for kind in odd))}"
+    if other := set(getattr(config, "layer_types", None) or ()) - {FULL, SLIDING}:
+        return f"it has layers of type {', '.join(sorted(other))}"
     return _why_rope(config, context_length)
 
 

@@ -20,6 +20,7 @@ from .sequences import Sequence
 CANDIDATES = (128, 1024, 8192)  # how many of the best are tried; sorting a whole vocabulary costs 50 times as much
 
 LEAST_TEMPERATURE = 1e-5  # below it nothing but the likeliest is left, and division would overflow
+JUST_BELOW_ONE = 1 - 2**-23  # times any float32 is less than it
 
 Pick = Callable[[torch.Tensor, "Rows[Sequence]"], list[int]]
 
@@ -158,8 +159,9 @@ def _invert(weights: torch.Tensor, sequences: Rows[Sequence]) -> torch.Tensor:
     uniform = torch.tensor([sequence.draw() for sequence in sequences], device=weights.device)
     sums = weights.cumsum(-1)
     total = sums[:, -1]
-    aims = torch.minimum(uniform * total, total.nextafter(torch.zeros_like(total)))
-    return torch.searchsorted(sums, aims[:, None], right=True)[:, 0]
+    aims = torch.minimum(uniform * total, total * JUST_BELOW_ONE)
+    places = torch.searchsorted(sums, aims[:, None], right=True)[:, 0]
+    return places.clamp_max(weights.shape[1] - 1)  # beyond it only when the model gave NaN
 
 
 def _candidates(scores: torch.Tensor, samplings: Rows[Sampling]) -> tuple[torch.Tensor, torch.Tensor]:
