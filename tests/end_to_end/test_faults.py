@@ -18,9 +18,11 @@ def test_a_worker_killed_while_idle_comes_back(server, wait) -> None:
     uid = server.launch(model_uid="phoenix")
     old = server.pid(uid)
     os.kill(old, signal.SIGKILL)
-    wait(lambda: server.description(uid)["status"] == "READY" and server.pid(uid) != old, what="a new worker")
+    replica = wait(
+        lambda: next((r for r in server.replicas(uid) if r["status"] == "READY" and r["pid"] != old), None),
+        what="a new worker",
+    )
     assert server.complete(uid).status_code == 200
-    replica = server.replicas(uid)[0]
     assert replica["restarts"] == 1
     events = [event["event_content"] for event in server.client.get(f"/v1/models/{uid}/events").json()]
     assert any("SIGKILL" in text for text in events)

@@ -23,7 +23,7 @@ from .worker import Worker, describe_exit, start_worker
 STEADY_SECONDS = 60.0  # a worker that was ready for so long did not fail for the reason of the one before
 LONGEST_PAUSE = 60.0  # between restarts: long enough to cost nothing, short enough to come back soon
 DOWNLOAD_SHARE = 0.8  # of the progress shown, as clients know it
-FIRST_KNOCK, LAST_KNOCK = 0.02, 0.25  # seconds between looks at a loading worker, growing
+FIRST_KNOCK, LAST_KNOCK = 0.02, 0.1  # seconds between looks at a loading worker, growing
 
 logger = logging.getLogger(__name__)
 

@@ -7,21 +7,24 @@ import contextlib
 import logging
 import os
 import signal
+import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import msgspec
 
 from ..sdk import ExitRecord, Health, LaunchFailed, WorkerOrder
 
 KEEPER = "enginehouse.keeper"
+WORDS_FILE = "keeper.err"  # empty, unless a keeper could not even start
 START_SECONDS = 20.0  # a keeper listens within a tenth of a second; a machine that swaps takes longer
-ADOPT_SECONDS = 5.0  # a keeper answers at once or is stopped (SIGSTOP) or gone
+CLAIM_SECONDS = 5.0  # a keeper answers at once or is stopped (SIGSTOP) or gone
 KILL_SECONDS = 10.0  # beyond the grace, for the keeper to kill, reap and say so
 HEALTH_SECONDS = 5.0  # a runner answers in a millisecond; while a library holds the interpreter it may take long
+HEALTH_BYTES = 65_536  # a health page is a line; head and body come in one read
 RENEWALS_A_LEASE = 4  # so that three may be lost
 
 logger = logging.getLogger(__name__)
@@ -51,14 +54,12 @@ class Worker:
 
     async def health(self) -> Health | None:
         """What the worker's /health says; None while nobody answers there."""
-        timeout = aiohttp.ClientTimeout(total=HEALTH_SECONDS)
-        connector = aiohttp.UnixConnector(self.order.socket)
         try:
-            async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-                async with session.get(f"http://worker{self.order.health}") as response:
-                    return _health(response.status, await response.read())
-        except (TimeoutError, aiohttp.ClientError, OSError):
+            async with asyncio.timeout(HEALTH_SECONDS):
+                status, body = await _get(self.order.socket, self.order.health)
+        except (OSError, TimeoutError, ValueError):
             return None
+        return _health(status, body)
 
     async def stop(self, grace: float) -> ExitRecord:
         """Drains and ends the worker: SIGTERM, after `grace` seconds SIGKILL. Returns when it is gone."""
@@ -82,7 +83,8 @@ class Worker:
         while True:
             self._send({"do": "renew"})
             try:
-                line = await asyncio.wait_for(self._reader.readline(), pause)
+                async with asyncio.timeout(pause):
+                    line = await self._reader.readline()
             except TimeoutError:
                 continue
             except (OSError, ValueError):  # ValueError: a line beyond the reader's limit
@@ -115,31 +117,33 @@ class Worker:
 
 async def start_worker(order: WorkerOrder) -> Worker:
     """Starts a keeper for the order and claims it. Raises LaunchFailed; cancelled, it leaves no process behind."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-P",  # the folder it starts in holds no modules
-        "-m",
-        KEEPER,
-        order.folder,
-        cwd=order.folder,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
-    reaper = asyncio.create_task(_last_words(process))
+    with (Path(order.folder) / WORDS_FILE).open("wb") as words:
+        keeper = subprocess.Popen(  # noqa: ASYNC220 - forking takes a millisecond, and nobody waits for it here
+            [sys.executable, "-P", "-m", KEEPER, order.folder],  # -P: the folder it starts in holds no modules
+            cwd=order.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=words,
+            start_new_session=True,  # it outlives this server
+        )
     try:
-        return await _claim_started(order, reaper)
+        worker = await _claim_started(order, keeper)
     except BaseException:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
+        keeper.terminate()
         raise
+    worker.ended.add_done_callback(lambda _: _reap(keeper))
+    return worker
+
+
+def _reap(keeper: subprocess.Popen[bytes]) -> None:
+    """Takes the exit status of a keeper that is about to end, so that no zombie stays."""
+    threading.Thread(target=keeper.wait, args=(KILL_SECONDS,), name="reap", daemon=True).start()
 
 
 async def adopt_worker(order: WorkerOrder) -> Worker | None:
     """Claims a worker that a former server started; None when it is gone."""
     try:
-        return await asyncio.wait_for(_claim(order), ADOPT_SECONDS)
+        return await _claim(order)
     except (OSError, TimeoutError, LaunchFailed) as error:
         logger.info("worker %s of %s cannot be adopted: %r", order.worker_id, order.model_uid, error)
         return None
@@ -153,30 +157,25 @@ def read_exit(folder: Path) -> ExitRecord | None:
         return None
 
 
-async def _last_words(process: asyncio.subprocess.Process) -> str:
-    """Reaps the keeper; what it printed, which is nothing unless it could not even start."""
-    _, printed = await process.communicate()
-    return printed.decode(errors="replace")[-2000:].strip()
-
-
-async def _claim_started(order: WorkerOrder, reaper: asyncio.Task[str]) -> Worker:
+async def _claim_started(order: WorkerOrder, keeper: subprocess.Popen[bytes]) -> Worker:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         try:
             return await _claim(order)
-        except (FileNotFoundError, ConnectionRefusedError):
-            if reaper.done():
+        except (FileNotFoundError, ConnectionRefusedError, TimeoutError):
+            if keeper.poll() is not None:
                 break
         await asyncio.sleep(0.005)  # a keeper listens after some 30 ms
-    words = reaper.result() if reaper.done() else "it does not listen"
-    raise LaunchFailed(f"The keeper of a worker for {order.model_uid!r} did not start: {words or 'no message'}")
+    words = (Path(order.folder) / WORDS_FILE).read_text("utf-8", "replace")[-2000:].strip()
+    raise LaunchFailed(f"The keeper of a worker for {order.model_uid!r} did not start: {words or 'it does not listen'}")
 
 
 async def _claim(order: WorkerOrder) -> Worker:
     reader, writer = await asyncio.open_unix_connection(order.control, limit=2**20)
     try:
         writer.write(msgspec.json.encode({"do": "claim", "token": order.token}) + b"\n")
-        line = await asyncio.wait_for(reader.readline(), ADOPT_SECONDS)
+        async with asyncio.timeout(CLAIM_SECONDS):
+            line = await reader.readline()
         message = _message(line)
         if message.get("event") == "exited":
             raise LaunchFailed(describe_exit(_exit_record(message.get("exit"))))
@@ -186,6 +185,21 @@ async def _claim(order: WorkerOrder) -> Worker:
     except BaseException:
         writer.close()
         raise
+
+
+async def _get(socket: str, path: str) -> tuple[int, bytes]:
+    """Status and body of a GET over a Unix socket. HTTP/1.0, so that the answer ends with the connection."""
+    reader, writer = await asyncio.open_unix_connection(socket)
+    try:
+        writer.write(f"GET {path} HTTP/1.0\r\nHost: worker\r\n\r\n".encode())
+        head, _, body = (await reader.read(HEALTH_BYTES)).partition(b"\r\n\r\n")
+        while more := await reader.read(HEALTH_BYTES):
+            body += more
+        return int(head.split(None, 2)[1]), body
+    except IndexError as error:
+        raise ValueError("not an HTTP answer") from error
+    finally:
+        writer.close()
 
 
 def _message(line: bytes) -> dict[str, Any]:

@@ -5,6 +5,8 @@ A worker's folder (0700) holds, beside the two sockets where they fit:
   worker.log(.1)  what the worker printed, kept by the keeper within `log_bytes`
   failure.json    Failure, written by the runner when loading failed
   exit.json       ExitRecord, written by the keeper at the very end
+  plan.json       whose worker it is, for a server whose database was lost
+  keeper.err      what a keeper printed that could not even start
 
 The keeper's control socket speaks lines of JSON. The host sends {"do": "claim", "token": ...},
 {"do": "renew"} and {"do": "stop", "grace": seconds}; the keeper sends {"event": "hello", "worker_id",

@@ -24,12 +24,12 @@ class Grounds(msgspec.Struct, frozen=True):
     started: float = msgspec.field(default_factory=time.time)
 
 
-def _house(request: Request) -> House:
+async def _house(request: Request) -> House:
     house: House = request.app.state.grounds.house
     return house
 
 
-def _grounds(request: Request) -> Grounds:
+async def _grounds(request: Request) -> Grounds:
     grounds: Grounds = request.app.state.grounds
     return grounds
 
