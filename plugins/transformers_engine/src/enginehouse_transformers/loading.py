@@ -37,7 +37,7 @@ class Loaded(NamedTuple):
 
 def load(context: EngineContext) -> Loaded:
     """Loads what lies at `context.model_path`. Raises LaunchFailed with what to do."""
-    disable_progress_bar()  # it would fill the worker's log
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # it would fill the worker's log
     context.report(0.05, "tokenizer")
     tokenizer = _load_tokenizer(context)
     context.report(0.15, "weights")
