@@ -35,11 +35,15 @@ def enginehouse_model_types() -> Iterable[ModelType]:
 def enginehouse_sources() -> Iterable[SourceSpec]:
     return (
         SourceSpec(
-            scheme="file", fetch="enginehouse.builtin.sources:fetch_file", summary="A folder or file on this machine"
+            scheme="file",
+            fetch="enginehouse.builtin.sources:fetch_file",
+            local=True,
+            summary="A folder or file on this machine",
         ),
         SourceSpec(
             scheme="package",
             fetch="enginehouse.builtin.sources:fetch_package",
+            local=True,
             summary="Weights carried in an installed Python package: package:import_name/path",
         ),
     )

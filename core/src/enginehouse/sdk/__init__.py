@@ -28,6 +28,7 @@ from .errors import (
 from .families import ModelFamily, Variant, size_in_billions
 from .generation import GenerateRequest, Piece, Sampling, TokenLogprob
 from .hooks import hookimpl, hookspec
+from .memory import EstimateMemory, MemoryFacts
 from .model_types import ModelType
 from .parsers import Parser, ParserSpec, ReasoningPart, TextPart, ToolCallPart
 from .provisioners import Environment, EnvironmentNeed, Provision, ProvisionerSpec
@@ -54,6 +55,7 @@ __all__ = [
     "EnginehouseError",
     "Environment",
     "EnvironmentNeed",
+    "EstimateMemory",
     "ExitRecord",
     "Failure",
     "Fetch",
@@ -62,6 +64,7 @@ __all__ = [
     "Health",
     "InvalidSpec",
     "LaunchFailed",
+    "MemoryFacts",
     "Message",
     "ModelFamily",
     "ModelNotFound",

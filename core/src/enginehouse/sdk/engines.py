@@ -41,6 +41,7 @@ class EngineSpec(msgspec.Struct, frozen=True, kw_only=True):
     command: "module:function" that takes a WorkerOrder and returns the argv of a server that speaks HTTP on
         the order's socket. Exactly one of the two is given.
     options: the struct of its launch options.
+    memory: "module:function" with the shape of `enginehouse.sdk.EstimateMemory`; empty leaves it to a rough rule.
     rank: when several engines can run a model and nobody said which, the highest rank is taken.
     """
 
@@ -56,6 +57,7 @@ class EngineSpec(msgspec.Struct, frozen=True, kw_only=True):
     engine: str = ""
     command: str = ""
     options: type[Options] = Options
+    memory: str = ""
     rank: int = 0
     summary: str = ""
 
@@ -75,7 +77,7 @@ def _problems(spec: EngineSpec) -> Iterator[str]:
         yield "its name may hold letters, digits, '.', '_' and '-' only."
     if bool(spec.engine) == bool(spec.command):
         yield "give either `engine` or `command`."
-    for target in filter(None, (spec.engine, spec.command)):
+    for target in filter(None, (spec.engine, spec.command, spec.memory)):
         if not _TARGET.fullmatch(target):
             yield f"{target!r} is not of the form 'module:name'."
     unknown = sorted(set(spec.tasks) - set(TASKS))

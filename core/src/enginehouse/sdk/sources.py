@@ -31,8 +31,12 @@ class Fetch(Protocol):
 
 
 class SourceSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A source. scheme: what URIs begin with; fetch: "module:function" with the shape of `Fetch`."""
+    """A source. scheme: what URIs begin with; fetch: "module:function" with the shape of `Fetch`.
+
+    local: its weights always lie on this machine already, so that `fetch` only finds them.
+    """
 
     scheme: str
     fetch: str
+    local: bool = False
     summary: str = ""
