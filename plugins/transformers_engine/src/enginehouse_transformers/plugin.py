@@ -28,6 +28,7 @@ def enginehouse_engines() -> tuple[EngineSpec, ...]:
             requirements=REQUIREMENTS,
             engine="enginehouse_transformers.engine:TransformersEngine",
             options=TransformersOptions,
+            memory="enginehouse_transformers.estimate:estimate_memory",
             summary="Hugging Face transformers: every causal language model, batched continuously",
         ),
     )
