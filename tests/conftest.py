@@ -109,7 +109,12 @@ class Server:
 
     def pid(self, uid: str, replica: int = 0) -> int:
         """The process of a replica, once it has one."""
-        return int(wait_for(lambda: self.replicas(uid)[replica]["pid"], what=f"a process of {uid}"))
+        return int(
+            wait_for(
+                lambda: dict(enumerate(one["pid"] for one in self.replicas(uid))).get(replica),
+                what=f"a process of {uid}",
+            )
+        )
 
     def socket(self, uid: str, replica: int = 0) -> str:
         """The path of the Unix socket that a replica's worker listens on."""

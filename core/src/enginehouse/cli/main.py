@@ -21,6 +21,7 @@ COMMANDS = {
     "serve": "Start a server.",
     "launch": "Launch a model and wait until it is ready.",
     "list": "List the models, with those that load or have failed.",
+    "scale": "Give a model more or fewer replicas.",
     "terminate": "Stop models.",
     "chat": "Chat with a model.",
     "generate": "Let a model continue a text.",

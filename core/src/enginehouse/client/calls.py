@@ -135,6 +135,37 @@ def terminate_model(model_uid: str) -> Call[None]:
     )
 
 
+def add_model_replica(model_uid: str, replica_config: Json | None = None) -> Call[Json]:
+    """Adds a replica and returns {"replica_id", "replica_model_uid", "worker_address"}, once it is ready.
+
+    replica_config: {"devices": [{"n_gpu": ..., "gpu_idx": [...]}]} to choose its devices.
+    """
+    return Call(
+        action="add the replica",
+        method="POST",
+        path=_model(model_uid, "replicas"),
+        body={} if replica_config is None else {"replica_config": replica_config},
+        read_seconds=UNBOUNDED,
+        decode=_object,
+    )
+
+
+def terminate_model_replica(model_uid: str, replica_id: int) -> Call[int]:
+    """Takes a replica away, and returns how many are left; the last one ends the model."""
+    return Call(
+        action="terminate the replica",
+        method="DELETE",
+        path=_model(model_uid, "replicas", str(replica_id)),
+        read_seconds=TERMINATE_SECONDS,
+        decode=lambda answer: int(answer["remaining_replicas"]),
+    )
+
+
+def list_model_replicas(model_uid: str) -> Call[list[Json]]:
+    """A model's replicas, each with its id, status, process and address."""
+    return Call(action="list the replicas", method="GET", path=_model(model_uid, "replicas"), decode=_list)
+
+
 def get_launch_model_progress(model_uid: str) -> Call[Json]:
     """How far a launch has come: {"progress": 0..1, "stage": ..., "replicas": [...]}."""
     return Call(

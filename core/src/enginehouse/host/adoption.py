@@ -8,8 +8,11 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from ..sdk import WorkerOrder
 from .orders import Assignment, kept_orders, remove_worker
+from .placement import Place
 from .planning import Plan
 from .settings import Settings
 from .store import Declared, Store
@@ -35,38 +38,52 @@ async def adopt_workers(settings: Settings, store: Store, declared: list[Declare
     workers = await asyncio.gather(*(adopt_worker(order) for order, _ in kept))
     known = {one.uid: one for one in declared}
     found = Found({}, {})
+    lost: set[str] = set()
     for (order, assignment), worker in zip(kept, workers, strict=True):
         if worker is None:
             await _bury(order, assignment, store)
-        elif not _wanted(assignment, known, found):
+        elif not _wanted(assignment, known, found, lost):
             logger.warning("worker %s belongs to nothing declared; it is ended", order.worker_id)
             await worker.stop(settings.drain_seconds)
             remove_worker(order)
         else:
             uid = assignment.model_uid
             if uid not in known:
-                known[uid] = await _declare_again(assignment, store)
+                known[uid] = _lost(assignment)
+                lost.add(uid)
+            elif uid in lost:
+                known[uid] = _with_replica(known[uid], assignment.replica_id)
             found.workers.setdefault(uid, {})[assignment.replica_id] = worker
             found.plans[uid] = assignment.plan
+    for uid in lost:
+        await store.declare(known[uid])
     return list(known.values()), found
 
 
-def _wanted(assignment: Assignment, known: dict[str, Declared], found: Found) -> bool:
+def _wanted(assignment: Assignment, known: dict[str, Declared], found: Found, lost: set[str]) -> bool:
     """Whether this live worker has a place: its deployment shall run (or was lost), and nobody fills the place."""
     declared = known.get(assignment.model_uid)
     if assignment.replica_id in found.workers.get(assignment.model_uid, {}):
         return False
     if declared is None:
         return True
-    return declared.desired == "running" and declared.created_ts == assignment.created_ts
+    if declared.desired != "running" or declared.created_ts != assignment.created_ts:
+        return False
+    return assignment.model_uid in lost or assignment.replica_id in {place.replica_id for place in declared.places}
 
 
-async def _declare_again(assignment: Assignment, store: Store) -> Declared:
+def _lost(assignment: Assignment) -> Declared:
+    """What the database lost, as its running worker knows it. How it was scaled is known by who still runs."""
     uid = assignment.model_uid
     logger.warning("deployment %s was not in the database; its running worker brings it back", uid)
-    declared = Declared(uid=uid, request=assignment.plan.request, was_ready=True, created_ts=assignment.created_ts)
-    await store.declare(declared)
-    return declared
+    request = assignment.plan.request
+    declared = Declared(uid=uid, request=request, was_ready=True, created_ts=assignment.created_ts)
+    return _with_replica(declared, assignment.replica_id)
+
+
+def _with_replica(declared: Declared, replica_id: int) -> Declared:
+    places = {place.replica_id: place for place in (*declared.places, Place(replica_id))}
+    return msgspec.structs.replace(declared, replicas=tuple(places.values()))
 
 
 async def _bury(order: WorkerOrder, assignment: Assignment, store: Store) -> None:

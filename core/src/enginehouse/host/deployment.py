@@ -8,16 +8,19 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
-from ..sdk import Cancelled, EnginehouseError, LaunchFailed
+from ..sdk import BadRequest, Cancelled, Conflict, EnginehouseError, LaunchFailed, NotReady
+from .crew import Crew
 from .orders import Assignment
+from .placement import Place, free_id, request_at
 from .planning import Plan
 from .plugins import PluginCensus
-from .replica import GaveUp, ReplicaLife, Surroundings
-from .routing import Route, RoutingTable
+from .portrait import Sitter, portray
+from .replica import Surroundings
+from .routing import RETRY_AFTER_SECONDS, Route, RoutingTable
 from .settings import Settings
 from .store import EVENTS_KEPT, Declared, StateUnavailable, Store
 from .views import DeploymentView, Event, Status
@@ -38,7 +41,11 @@ class Ground(msgspec.Struct, frozen=True):
 
 
 class Deployment:
-    """Reconciles one declared model with its replicas until it is stopped."""
+    """Reconciles one declared model with its replicas until it is stopped.
+
+    What others ask for (a replica more or less) they write into what is declared and wake the task; it alone
+    begins and ends replicas.
+    """
 
     def __init__(self, declared: Declared, ground: Ground, plan: Plan | None = None) -> None:
         self.uid = declared.uid
@@ -47,7 +54,11 @@ class Deployment:
         self.kept_events: deque[Event] = deque(maxlen=EVENTS_KEPT)
         self._declared = declared
         self._ground = ground
-        self._lives: dict[int, tuple[ReplicaLife, asyncio.Task[None]]] = {}
+        self._crew = Crew()
+        self._given_up: set[int] = set()
+        self._added: dict[int, asyncio.Future[None]] = {}  # replicas that were added and have yet to be ready
+        self._scaling = asyncio.Lock()  # what is declared changes one step after the other
+        self._woken = asyncio.Event()
         self._settled = asyncio.Event()  # ready, failed or stopped: what a waiting caller wants to know
         self._stopping = False
         self._notes: set[asyncio.Task[None]] = set()
@@ -66,8 +77,8 @@ class Deployment:
     async def stop(self, leave: bool = False) -> None:
         """Ends every replica, draining it; `leave` lets the workers run on for a later server."""
         self._stopping = True
-        for life, _ in self._lives.values():
-            life.leaving = leave
+        if leave:
+            self._crew.leave()
         if self._task:
             self._task.cancel()
             await asyncio.wait({self._task})
@@ -84,6 +95,51 @@ class Deployment:
         if self.status == "ERROR":
             raise LaunchFailed(f"{self.uid!r} could not be launched: {self.error}")
 
+    async def add_replica(self, place: Place) -> int:
+        """Declares one replica more; its id, at once. Raises what planning raises, StateUnavailable, and as below."""
+        self._check_scalable()
+        await self._ground.plan(request_at(self._declared.request, place))  # refused before it is declared
+        async with self._scaling:
+            self._check_scalable()
+            replica_id = free_id(self._declared.places, self._crew.ids | set(self._crew.parting))
+            place = msgspec.structs.replace(place, replica_id=replica_id)
+            await self._scale_to((*self._declared.places, place))
+            self._added[replica_id] = asyncio.get_running_loop().create_future()
+        self._tell("INFO", f"Scaled up: replica {replica_id} is added.")
+        self._woken.set()
+        return replica_id
+
+    async def until_added(self, replica_id: int) -> None:
+        """Returns when an added replica answers. Raises LaunchFailed; it is then not declared any more."""
+        outcome = self._added.get(replica_id)
+        if outcome:
+            await asyncio.wait({outcome})
+            if outcome.cancelled():
+                raise Cancelled(f"Replica {replica_id} of {self.uid!r} was removed before it was ready.")
+            outcome.result()
+
+    async def remove_replica(self, replica_id: int) -> int:
+        """Declares one replica less; how many are left. 0 means it is the only one: then nothing was done.
+
+        Returns when no new request can reach it; what it is answering may end first. Raises BadRequest for a
+        replica that is not there, Conflict or NotReady while there is nothing to scale.
+        """
+        async with self._scaling:
+            places = {place.replica_id: place for place in self._declared.places}
+            if replica_id not in places:
+                have = ", ".join(map(str, sorted(places)))
+                raise BadRequest(f"Model {self.uid!r} has no replica {replica_id}; it has {have}.", param="replica_id")
+            del places[replica_id]
+            if not places:
+                return 0
+            self._check_scalable()
+            await self._scale_to(tuple(places.values()))
+            self._given_up.discard(replica_id)
+        self._tell("INFO", f"Scaled down: replica {replica_id} ends when its requests have.")
+        self._let_go_of_the_unwanted()
+        self._woken.set()
+        return len(places)
+
     @property
     def launching(self) -> bool:
         """Whether it has yet to become ready for the first time."""
@@ -97,81 +153,115 @@ class Deployment:
     def status(self) -> Status:
         if self._stopping:
             return "TERMINATING"
-        statuses: list[Status] = [life.status for life, _ in self._lives.values()]
+        statuses: list[Status] = [life.status for life in self._crew.replicas]
         for status in ("READY", "LOADING", "RESTARTING", "CREATING"):
             if status in statuses and not (status == "READY" and self.launching):
                 return status
         return "ERROR" if self.error and not statuses else "LOADING"
 
     def view(self) -> DeploymentView:
-        lives = [life for life, _ in self._lives.values()]
-        plan = self.plan
-        return DeploymentView(
-            model_uid=self.uid,
-            model_type=self._declared.request.model_type if plan is None else plan.family.model_type,
-            status=self.status,
-            model_engine=plan.engine if plan else self._declared.request.model_engine or "",
-            reason=plan.reason if plan else "",
-            tasks=plan.tasks if plan else (),
-            replicas=tuple(life.view() for life in lives),
-            created_ts=self._declared.created_ts,
-            facts=self._facts(),
-            devices=plan.devices if plan else (),
-            error=self.error or next((life.error for life in lives if life.error), None),
-            progress=min((life.progress for life in lives), default=0.0),
-            stage=min(lives, key=lambda life: life.progress).stage if lives else "pending",
-        )
+        sitter = Sitter(self._declared, self.plan, self.status, self.error, self._crew.replicas)
+        return portray(sitter, self._ground.census.contributions)
 
     def note(self, event: Event) -> None:
         """Keeps an event, here at once and in the database soon."""
         self.kept_events.append(event)
-        task = asyncio.create_task(self._ground.store.note(self.uid, event))
-        self._notes.add(task)
-        task.add_done_callback(self._notes.discard)
+        self._soon(self._ground.store.note(self.uid, event))
 
     async def _run(self, adopted: dict[int, Worker]) -> None:
         try:
             if self.plan is None:
                 self.plan = await self._ground.plan(self._declared.request)
                 self._publish()
-            self._begin_lives(self.plan, adopted)
-            await self._attend()
+            while True:
+                await self._reconcile(adopted)
+                adopted = {}
+                if not self._crew:
+                    return await self._fail(self.error or "No replica is left.")
+                await self._attend()
         except EnginehouseError as error:
             await self._fail(error.message)
         except Exception as error:
             logger.exception("deployment %s broke", self.uid)  # a fault of ours: shown, not swallowed, not spread
             await self._fail(f"{type(error).__name__}: {error}")
         finally:
-            await self._end_lives()
+            await self._crew.end()
+            self._disappoint("The model was ended.")
 
-    def _begin_lives(self, plan: Plan, adopted: dict[int, Worker]) -> None:
-        around = Surroundings(
-            self._ground.census, self._ground.settings, self._ground.loading, self.note, self._on_change
+    async def _reconcile(self, adopted: dict[int, Worker]) -> None:
+        """Replicas that are declared and missing begin; those that are there and not declared are let go."""
+        self._let_go_of_the_unwanted()
+        for place in self._declared.places:
+            if place.replica_id not in self._crew and place.replica_id not in self._given_up:
+                await self._begin(place, adopted.get(place.replica_id))
+
+    async def _begin(self, place: Place, adopted: Worker | None) -> None:
+        assert self.plan is not None
+        plan = self.plan
+        if place.pinned:
+            try:
+                plan = await self._ground.plan(request_at(self._declared.request, place))
+            except EnginehouseError as error:  # its device is gone, most likely: the others are well
+                return await self._lost(place.replica_id, error.message)
+        assignment = Assignment(
+            model_uid=self.uid, replica_id=place.replica_id, created_ts=self._declared.created_ts, plan=plan
         )
-        for replica_id in range(plan.request.replica):
-            assignment = Assignment(
-                model_uid=self.uid, replica_id=replica_id, created_ts=self._declared.created_ts, plan=plan
-            )
-            life = ReplicaLife(assignment, around, self._declared.was_ready)
-            task = asyncio.create_task(life.run(adopted.get(replica_id)), name=f"{self.uid} replica {replica_id}")
-            self._lives[replica_id] = life, task
+        ground = self._ground
+        around = Surroundings(ground.census, ground.settings, ground.loading, self.note, self._on_change)
+        was_ready = self._declared.was_ready and place.replica_id not in self._added
+        self._crew.begin(assignment, around, adopted, was_ready)
+
+    def _let_go_of_the_unwanted(self) -> None:
+        """Out of the routing table first, in the same breath; then they drain and end."""
+        unwanted = self._crew.ids - {place.replica_id for place in self._declared.places}
+        for replica_id in unwanted:
+            self._crew.retire(replica_id, self._ground.settings.retire_seconds)
+            if replica_id in self._added:
+                self._added.pop(replica_id).cancel()
+        if unwanted:
+            self._on_change()
 
     async def _attend(self) -> None:
-        """Waits for replicas that give up. The first launch fails with its first replica; later, others serve on."""
-        while self._lives:
-            tasks = {task: replica_id for replica_id, (_, task) in self._lives.items()}
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                self._lives.pop(tasks[task])
-                reason = _reason(task)
-                self.note(Event(ts=time.time(), kind="ERROR", text=f"Replica {tasks[task]} gave up: {reason}"))
-                if not self._declared.was_ready or not self._lives:
-                    return await self._fail(reason)
-            self._publish()
+        """Waits until there is something to do: a replica gave up, or what is declared has changed."""
+        woken = asyncio.create_task(self._woken.wait())
+        try:
+            await asyncio.wait({woken, *self._crew.tasks}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            woken.cancel()
+        self._woken.clear()
+        for task in [task for task in self._crew.tasks if task.done()]:
+            await self._lost(*self._crew.bury(task))
+        self._publish()
+
+    async def _lost(self, replica_id: int, reason: str) -> None:
+        """A replica gave up. The first launch fails with its first replica; later, the others serve on."""
+        self._tell("ERROR", f"Replica {replica_id} gave up: {reason}")
+        if replica_id in self._added:
+            return await self._disown(replica_id, reason)
+        self._given_up.add(replica_id)
+        if not self._declared.was_ready or not self._crew:
+            raise LaunchFailed(reason)
+
+    async def _disown(self, replica_id: int, reason: str) -> None:
+        """An added replica that did not come up: it is as if nobody had asked for it."""
+        async with self._scaling:
+            rest = tuple(place for place in self._declared.places if place.replica_id != replica_id)
+            with contextlib.suppress(StateUnavailable):
+                await self._scale_to(rest)
+        outcome = self._added.pop(replica_id)
+        outcome.set_exception(LaunchFailed(f"Replica {replica_id} of {self.uid!r} did not come up: {reason}"))
+        outcome.exception()  # looked at: nobody need wait for it
+
+    async def _scale_to(self, places: tuple[Place, ...]) -> None:
+        """Keeps what is wanted before anything is done about it. Raises StateUnavailable."""
+        request = msgspec.structs.replace(self._declared.request, replica=len(places))
+        declared = msgspec.structs.replace(self._declared, request=request, replicas=places)
+        await self._ground.store.declare(declared)
+        self._declared = declared
 
     async def _fail(self, reason: str) -> None:
         self.error = reason
-        await self._end_lives()
+        await self._crew.end()
         failed = msgspec.structs.replace(self._declared, error=reason)
         if not self._declared.was_ready:
             failed = msgspec.structs.replace(failed, desired="failed")
@@ -179,24 +269,17 @@ class Deployment:
         self._publish()
         self._settled.set()
 
-    async def _end_lives(self) -> None:
-        tasks = [task for _, task in self._lives.values()]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-        self._lives.clear()
-
     def _on_change(self) -> None:
         """After each change of a replica: the routing table first, then whoever waits."""
         self._publish()
-        ready = [life for life, _ in self._lives.values() if life.status == "READY"]
-        if self.plan and len(ready) == self.plan.request.replica and not self._settled.is_set():
+        ready = self._crew.with_status("READY")
+        for replica_id in ready & self._added.keys():
+            self._added.pop(replica_id).set_result(None)
+        wanted = {place.replica_id for place in self._declared.places} - self._given_up
+        if ready and ready >= wanted and not self._settled.is_set():
             self._settled.set()
             if not self._declared.was_ready:
-                task = asyncio.create_task(self._save(msgspec.structs.replace(self._declared, was_ready=True)))
-                self._notes.add(task)
-                task.add_done_callback(self._notes.discard)
+                self._soon(self._save(msgspec.structs.replace(self._declared, was_ready=True)))
 
     async def _save(self, declared: Declared) -> None:
         self._declared = declared
@@ -204,48 +287,39 @@ class Deployment:
             await self._ground.store.declare(declared)
 
     def _publish(self) -> None:
-        routes = tuple(life.route for life, _ in self._lives.values() if life.route)
         restarting = self._declared.was_ready and self._settled.is_set()
         self._ground.routing.put(
             Route(
                 model_uid=self.uid,
                 tasks=self.plan.tasks if self.plan else (),
-                replicas=routes,
+                replicas=self._crew.routes(),
                 waiting="is starting again after its worker died" if restarting else "is still loading",
                 failure=self.error if self.failed else None,
             )
         )
 
-    def _facts(self) -> dict[str, Any]:
-        """What the model type reports, in its order."""
-        if self.plan is None:
-            return {"model_name": self._declared.request.model_name}
-        kind = self._ground.census.contributions.model_type(self.plan.family.model_type)
-        facts = _all_facts(self.plan)
-        lengths = [life.context_length for life, _ in self._lives.values() if life.context_length]
-        facts["context_length"] = min(lengths, default=self.plan.family.context_length)
-        return {name: facts.get(name) for name in (kind.reports if kind else facts)}
+    def _check_scalable(self) -> None:
+        if self.failed:
+            raise Conflict(f"Model {self.uid!r} is down: {self.error} Launch it again before scaling it.")
+        if self.launching or self._stopping:
+            raise NotReady(
+                f"Model {self.uid!r} is {self.status.lower()}; scale it when it is ready.",
+                retry_after=RETRY_AFTER_SECONDS,
+            )
 
+    def _disappoint(self, reason: str) -> None:
+        """Nobody waits for a replica that will not come."""
+        for outcome in self._added.values():
+            if not outcome.done():
+                outcome.set_exception(LaunchFailed(reason))
+                outcome.exception()
+        self._added.clear()
 
-def _all_facts(plan: Plan) -> dict[str, Any]:
-    family, variant = plan.family, plan.variant
-    return {
-        "model_name": family.name,
-        "model_lang": list(family.languages),
-        "model_ability": list(family.abilities),
-        "model_description": family.description,
-        "model_format": variant.format,
-        "model_size_in_billions": variant.size_in_billions,
-        "model_family": family.name,
-        "quantization": variant.quantization,
-        "model_hub": plan.source.partition(":")[0],
-        "revision": None,
-    }
+    def _tell(self, kind: Literal["INFO", "WARNING", "ERROR"], text: str) -> None:
+        logger.log(logging.INFO if kind == "INFO" else logging.WARNING, "%s: %s", self.uid, text)
+        self.note(Event(ts=time.time(), kind=kind, text=text))
 
-
-def _reason(task: asyncio.Task[None]) -> str:
-    error = None if task.cancelled() else task.exception()
-    if error is None or isinstance(error, GaveUp):
-        return str(error or "It was stopped.")
-    logger.error("a replica's task broke", exc_info=error)
-    return f"{type(error).__name__}: {error}"
+    def _soon(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._notes.add(task)
+        task.add_done_callback(self._notes.discard)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from ..sdk import BadRequest, Conflict, ModelNotFound
 from .deployment import Deployment, Ground
 from .launch_request import LaunchRequest, check_uid
+from .placement import Place
 from .planning import Plan
 from .store import Declared
 from .views import DeploymentView, Event
@@ -61,6 +62,27 @@ class Deployments:
             raise BadRequest(f"Model {uid!r} is not being launched; to end it, terminate it.")
         await self.terminate(uid)
 
+    async def add_replica(self, uid: str, place: Place) -> int:
+        """Declares one replica more and starts to bring it up; its id, at once.
+
+        Raises ModelNotFound, Conflict, NotReady, BadRequest, what planning raises, StateUnavailable.
+        """
+        return await self._find(uid).add_replica(place)
+
+    async def wait_added(self, uid: str, replica_id: int) -> None:
+        """Returns when an added replica is ready. Raises LaunchFailed, Cancelled, ModelNotFound."""
+        await self._find(uid).until_added(replica_id)
+
+    async def remove_replica(self, uid: str, replica_id: int) -> int:
+        """Takes one replica away once its requests have ended; how many are left. The last one ends the model.
+
+        Raises ModelNotFound, BadRequest for a replica that is not there, Conflict, NotReady, StateUnavailable.
+        """
+        left = await self._find(uid).remove_replica(replica_id)
+        if not left:
+            await self.terminate(uid)
+        return left
+
     def view(self, uid: str) -> DeploymentView:
         return self._find(uid).view()
 
@@ -78,7 +100,9 @@ class Deployments:
         Returns once the workers that still run are in the routing table, so that no request finds them missing.
         """
         for one in declared:
-            deployment = self._add(one, plans.get(one.uid))
+            # A worker's plan names its own devices; where some were chosen for one replica it is not everybody's.
+            pinned = any(place.pinned for place in one.places)
+            deployment = self._add(one, None if pinned else plans.get(one.uid))
             deployment.kept_events.extend(await self._ground.store.events(one.uid))
             if one.desired == "running":
                 deployment.error = None

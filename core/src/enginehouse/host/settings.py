@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -19,6 +20,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     home: state, logs, workers; ENGINEHOUSE_HOME. database: SQLAlchemy URL; ENGINEHOUSE_DATABASE.
     lease_seconds: workers live so long without a server; ENGINEHOUSE_LEASE_SECONDS.
     drain_seconds: running requests get so long to end when a worker is stopped; ENGINEHOUSE_DRAIN_SECONDS.
+    retire_seconds: requests on a replica that is scaled away get so long to end; ENGINEHOUSE_RETIRE_SECONDS.
     launch_seconds: a worker gets so long to load; ENGINEHOUSE_LAUNCH_SECONDS.
     restart_limit: failures in a row before a deployment is given up; restart_seconds: first back-off, doubled
         each time up to a minute.
@@ -26,6 +28,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     plugin_seconds: a plugin gets so long to be imported, and each of its hooks to answer.
     completions_done: end /v1/completions streams with [DONE] too; ENGINEHOUSE_COMPLETIONS_DONE.
     trust_remote_code: whether a launch may run code from a model's files; ENGINEHOUSE_TRUST_REMOTE_CODE.
+    require_key: every request needs a key, on loopback too; ENGINEHOUSE_REQUIRE_KEY.
+    insecure: no request needs a key, on any address; ENGINEHOUSE_INSECURE. Without either, keys are asked for
+        on every address but loopback.
+    model_src: the hub taken where a model is on several: auto (the family's order), huggingface or modelscope;
+        ENGINEHOUSE_MODEL_SRC, else XINFERENCE_MODEL_SRC.
     blocked: names of plugins never to import; ENGINEHOUSE_BLOCKED_PLUGINS (comma separated), beside those in
         the home's blocked_plugins.txt.
     """
@@ -36,6 +43,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database: str = ""
     lease_seconds: float = 600.0
     drain_seconds: float = 30.0
+    retire_seconds: float = 600.0
     launch_seconds: float = 3600.0
     restart_limit: int = 5
     restart_seconds: float = 1.0
@@ -43,6 +51,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     plugin_seconds: float = 10.0
     completions_done: bool = False
     trust_remote_code: bool = False
+    model_src: Literal["auto", "huggingface", "modelscope"] = "auto"
+    require_key: bool = False
+    insecure: bool = False
     blocked: tuple[str, ...] = ()
 
     @property
@@ -55,8 +66,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def home_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """The home: ENGINEHOUSE_HOME, else ~/.enginehouse."""
-    return Path(environment.get("ENGINEHOUSE_HOME") or Path.home() / ".enginehouse").expanduser().absolute()
+    """The home: ENGINEHOUSE_HOME, else XINFERENCE_HOME, else ~/.enginehouse."""
+    given = environment.get("ENGINEHOUSE_HOME") or environment.get("XINFERENCE_HOME")
+    return Path(given or Path.home() / ".enginehouse").expanduser().absolute()
 
 
 def settings_from(environment: Mapping[str, str] = os.environ, **given: object) -> Settings:
@@ -67,6 +79,8 @@ def settings_from(environment: Mapping[str, str] = os.environ, **given: object) 
         for name in Settings.__struct_fields__
         if name != "home" and environment.get(variable := f"ENGINEHOUSE_{name.upper()}")
     }
+    if wish := environment.get("ENGINEHOUSE_MODEL_SRC") or environment.get("XINFERENCE_MODEL_SRC"):
+        read["model_src"] = wish.lower()
     blocked = environment.get("ENGINEHOUSE_BLOCKED_PLUGINS", "").split(",")
     read["blocked"] = [name.strip() for name in blocked if name.strip()]  # type: ignore[assignment]
     values = {"home": str(home), **read, **{key: value for key, value in given.items() if value is not None}}

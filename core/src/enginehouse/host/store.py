@@ -20,6 +20,7 @@ from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from ..sdk import EnginehouseError
 from .launch_request import LaunchRequest
+from .placement import Place, first_places
 from .views import Event
 
 EVENTS_KEPT = 100  # a deployment; what somebody looking for a cause will read
@@ -37,6 +38,8 @@ _deployments = sa.Table(
     sa.Column("was_ready", sa.Boolean, nullable=False, default=False),
     sa.Column("error", sa.Text),
     sa.Column("created_ts", sa.Float, nullable=False),
+    sa.Column("replicas", sa.Text),
+    sa.Column("footprint_bytes", sa.BigInteger),
 )
 _events = sa.Table(
     "events",
@@ -56,7 +59,11 @@ class StateUnavailable(EnginehouseError):
 
 
 class Declared(msgspec.Struct, frozen=True, kw_only=True):
-    """A deployment as declared. desired: "failed" when it never came up and shall not be tried again by itself."""
+    """A deployment as declared. desired: "failed" when it never came up and shall not be tried again by itself.
+
+    replicas: those that shall run; None for as many as the launch asked for. footprint_bytes: what one replica
+    was last measured to hold.
+    """
 
     uid: str
     request: LaunchRequest
@@ -64,6 +71,12 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
     was_ready: bool = False
     error: str | None = None
     created_ts: float = 0.0
+    replicas: tuple[Place, ...] | None = None
+    footprint_bytes: int | None = None
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        return first_places(self.request) if self.replicas is None else self.replicas
 
 
 class Store:
@@ -94,6 +107,14 @@ class Store:
 
     async def events(self, uid: str) -> list[Event]:
         return await self._run(lambda connection: _read_events(connection, uid))
+
+    async def read(self, work: Callable[[sa.Connection], T]) -> T:
+        """Runs work that only reads, for those that keep tables of their own. Raises StateUnavailable."""
+        return await self._run(work)
+
+    async def write(self, work: Callable[[sa.Connection], None]) -> None:
+        """Runs work that writes, as one transaction. Raises StateUnavailable."""
+        await self._write(work)
 
     async def close(self) -> None:
         await self._run(lambda connection: connection.close())
@@ -159,8 +180,19 @@ def _connect(url: str) -> sa.Connection:
             connection.close()
             raise DatabaseError("quick_check", None, Exception(f"malformed: {verdict}"))
     _metadata.create_all(connection)
+    _add_missing_columns(connection)
     connection.commit()
     return connection
+
+
+def _add_missing_columns(connection: sa.Connection) -> None:
+    """A database of an earlier version gets what later ones keep; all of it may be null."""
+    for table in _metadata.sorted_tables:
+        there = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in there:
+                kind = column.type.compile(connection.dialect)
+                connection.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}"))
 
 
 def _damaged(error: DatabaseError) -> bool:
@@ -179,6 +211,8 @@ def _put(connection: sa.Connection, declared: Declared) -> None:
         "was_ready": declared.was_ready,
         "error": declared.error,
         "created_ts": declared.created_ts,
+        "replicas": None if declared.replicas is None else msgspec.json.encode(declared.replicas).decode(),
+        "footprint_bytes": declared.footprint_bytes,
     }
     changed = connection.execute(_deployments.update().where(_deployments.c.uid == declared.uid).values(**values))
     if not changed.rowcount:
@@ -199,6 +233,7 @@ def _read_declared(connection: sa.Connection) -> list[Declared]:
             values = {
                 **{str(name): value for name, value in row.items()},
                 "request": msgspec.json.decode(row["request"]),
+                "replicas": msgspec.json.decode(row["replicas"]) if row["replicas"] else None,
             }
             found.append(msgspec.convert(values, Declared))
         except (msgspec.DecodeError, msgspec.ValidationError) as error:

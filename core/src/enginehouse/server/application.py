@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..host.house import House
 from ..sdk import TASKS, EnginehouseError, Task
-from . import cluster, models
+from . import anthropic, cluster, models, replicas
 from .arrivals import read_heading, refuse_foreign_page
 from .errors import handle_errors, send_error
 from .meters import Meters
@@ -54,7 +54,10 @@ def _build_rest(grounds: Grounds, relay: Relay) -> ASGIApp:
         redirect_slashes=False,
     )
     app.state.grounds = grounds
+    app.state.relay = relay
     app.include_router(cluster.router)
+    app.include_router(anthropic.router)
+    app.include_router(replicas.router)  # before the models': a uid may hold slashes
     app.include_router(models.router)
     for task in TASKS.values():
         app.router.routes.append(Route(task.route, _Endpoint(relay, task), methods=["POST"]))

@@ -90,6 +90,11 @@ def describe_event(event: Event) -> Json:
     return {"event_type": event.kind, "event_ts": event.ts, "event_content": event.text}
 
 
+def describe_added(uid: str, replica_id: int) -> Json:
+    """Answer of `POST /v1/models/{uid}/replicas`."""
+    return {"replica_id": replica_id, "replica_model_uid": f"{uid}-rep{replica_id}", "worker_address": None}
+
+
 def _describe_replica(view: DeploymentView, replica: ReplicaView) -> Json:
     return {
         "replica_id": replica.replica_id,

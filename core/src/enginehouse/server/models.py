@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from fastapi import APIRouter, Request
@@ -21,6 +21,7 @@ from .arrivals import read_body
 from .errors import UnknownModel
 from .surface import Grounds, TheGrounds, TheHouse, answer, errors
 
+T = TypeVar("T")
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
 _UNKNOWN = errors(e400="There is no such model.")
@@ -58,7 +59,7 @@ async def launch_model(request: Request, grounds: TheGrounds, wait_ready: bool |
 
     A caller that goes away meanwhile does not stop the launch; cancelling it does.
     """
-    body = await _json(request, grounds)
+    body = await read_json(request, grounds)
     launch = parse_launch(body)
     wait = _wish_to_wait(body) if wait_ready is None else wait_ready
     uid = await grounds.house.deployments.launch(launch)
@@ -106,8 +107,8 @@ async def get_progress(uid: str, house: TheHouse) -> Response:
 )
 async def cancel_launch(uid: str, house: TheHouse) -> Response:
     """Returns when its processes are gone."""
-    with _known():
-        await _finish(house.deployments.cancel(uid))
+    with known():
+        await finish(house.deployments.cancel(uid))
     return answer(None)
 
 
@@ -120,7 +121,7 @@ async def cancel_launch(uid: str, house: TheHouse) -> Response:
 )
 async def list_replicas(uid: str, house: TheHouse) -> Response:
     """Each with its process, its own address, and why it died last."""
-    with _known():
+    with known():
         return answer(describe.describe_replicas(house.deployments.view(uid)))
 
 
@@ -147,7 +148,7 @@ async def list_events(uid: str, house: TheHouse) -> Response:
 )
 async def get_model(uid: str, house: TheHouse, any_status: bool = False) -> Response:
     """Answers while the model does; with `any_status=true` in every state."""
-    with _known():
+    with known():
         view = house.deployments.view(uid)
     if not any_status:
         _check_answers(view)
@@ -159,13 +160,13 @@ async def get_model(uid: str, house: TheHouse, any_status: bool = False) -> Resp
 )
 async def terminate_model(uid: str, house: TheHouse) -> Response:
     """Running requests get time to end. Returns when its processes are gone."""
-    with _known():
-        await _finish(house.deployments.terminate(uid))
+    with known():
+        await finish(house.deployments.terminate(uid))
     return answer(None)
 
 
 @contextmanager
-def _known() -> Iterator[None]:
+def known() -> Iterator[None]:
     """Clients of these routes know 400 for an unknown uid, where inference answers 404."""
     try:
         yield
@@ -184,7 +185,8 @@ def _check_answers(view: DeploymentView) -> None:
     )
 
 
-async def _json(request: Request, grounds: Grounds) -> Any:
+async def read_json(request: Request, grounds: Grounds) -> Any:
+    """The body as a value. Raises BadRequest, TooLarge."""
     length = request.headers.get("content-length")
     limit = grounds.house.settings.body_bytes
     body = await read_body(request.receive, int(length) if length else None, limit)
@@ -217,11 +219,11 @@ async def _until_ready(grounds: Grounds, uid: str) -> None:
         stopping.cancel()
 
 
-async def _finish(work: Coroutine[Any, Any, None]) -> None:
+async def finish(work: Coroutine[Any, Any, T]) -> T:
     """Ends what was begun even when the server cancels the request that began it: half an end is no state."""
     task = asyncio.ensure_future(work)
     try:
-        await asyncio.shield(task)
+        return await asyncio.shield(task)
     except asyncio.CancelledError:
         with contextlib.suppress(Exception):
             await task

@@ -57,6 +57,16 @@ class Replica(Open):
     restarts: int
 
 
+class AddedReplica(Open):
+    replica_id: int
+    replica_model_uid: str
+    worker_address: str | None
+
+
+class RemainingReplicas(Open):
+    remaining_replicas: int
+
+
 class Instance(Open):
     model_name: str
     model_uid: str

@@ -1,0 +1,119 @@
+"""The replicas of one deployment: begun, and let go without losing a request."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Collection
+from typing import NamedTuple
+
+from .orders import Assignment
+from .replica import GaveUp, ReplicaLife, Surroundings
+from .routing import Replica
+from .views import Status
+from .worker import Worker
+
+DRAINED_LOOK = 0.05  # seconds between looks at a replica whose requests end; they take seconds, and nobody waits
+
+logger = logging.getLogger(__name__)
+
+
+class Life(NamedTuple):
+    """A replica's life and the task that lives it."""
+
+    replica: ReplicaLife
+    task: asyncio.Task[None]
+
+
+class Crew:
+    """Replicas by id. parting: those that are out of the routing table and whose requests are ending."""
+
+    def __init__(self) -> None:
+        self._lives: dict[int, Life] = {}
+        self._parting: dict[int, asyncio.Task[None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._lives)
+
+    def __contains__(self, replica_id: int) -> bool:
+        return replica_id in self._lives
+
+    @property
+    def ids(self) -> set[int]:
+        return set(self._lives)
+
+    @property
+    def parting(self) -> Collection[int]:
+        return self._parting.keys()
+
+    @property
+    def replicas(self) -> list[ReplicaLife]:
+        return [self._lives[replica_id].replica for replica_id in sorted(self._lives)]
+
+    @property
+    def tasks(self) -> dict[asyncio.Task[None], int]:
+        return {life.task: replica_id for replica_id, life in self._lives.items()}
+
+    def with_status(self, status: Status) -> set[int]:
+        return {number for number, life in self._lives.items() if life.replica.status == status}
+
+    def routes(self) -> tuple[Replica, ...]:
+        return tuple(life.route for life in self.replicas if life.route)
+
+    def begin(self, assignment: Assignment, around: Surroundings, adopted: Worker | None, was_ready: bool) -> None:
+        """Begins a replica's life, with a worker that is already there or a new one."""
+        replica = ReplicaLife(assignment, around, was_ready)
+        name = f"{assignment.model_uid} replica {assignment.replica_id}"
+        task = asyncio.create_task(replica.run(adopted), name=name)
+        self._lives[assignment.replica_id] = Life(replica, task)
+
+    def bury(self, task: asyncio.Task[None]) -> tuple[int, str]:
+        """Strikes off a life that ended by itself; its id and the reason."""
+        replica_id = self.tasks[task]
+        del self._lives[replica_id]
+        return replica_id, _reason(task)
+
+    def retire(self, replica_id: int, seconds: float) -> asyncio.Task[None]:
+        """Takes a replica off the routing table; its worker ends when its requests have, or after `seconds`.
+
+        The caller publishes routes before it waits for anything. The task is done when the process is gone.
+        """
+        life = self._lives.pop(replica_id)
+        task = asyncio.create_task(_let_go(life, seconds), name=f"{life.task.get_name()} parting")
+        self._parting[replica_id] = task
+        task.add_done_callback(lambda _: self._parting.pop(replica_id, None))
+        return task
+
+    def leave(self) -> None:
+        """From now on ending a replica lets its worker run on."""
+        for life in self._lives.values():
+            life.replica.leaving = True
+
+    async def end(self) -> None:
+        """Ends all; returns when their processes are gone, or left to a successor."""
+        tasks = [*(life.task for life in self._lives.values()), *self._parting.values()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        self._lives.clear()
+
+
+async def _let_go(life: Life, seconds: float) -> None:
+    try:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while life.replica.route and life.replica.route.in_flight:  # noqa: ASYNC110 - see DRAINED_LOOK
+                    await asyncio.sleep(DRAINED_LOOK)
+    finally:
+        life.task.cancel()
+        await asyncio.wait({life.task})
+
+
+def _reason(task: asyncio.Task[None]) -> str:
+    error = None if task.cancelled() else task.exception()
+    if error is None or isinstance(error, GaveUp):
+        return str(error or "It was stopped.")
+    logger.error("a replica's task broke", exc_info=error)
+    return f"{type(error).__name__}: {error}"

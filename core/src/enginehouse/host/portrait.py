@@ -1,0 +1,71 @@
+"""How a deployment looks from outside: its view, made from what its parts say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from .contributions import Contributions
+from .planning import Plan
+from .replica import ReplicaLife
+from .store import Declared
+from .views import DeploymentView, Status
+
+
+class Sitter(msgspec.Struct, frozen=True):
+    """What a portrait is made from."""
+
+    declared: Declared
+    plan: Plan | None
+    status: Status
+    error: str | None
+    replicas: list[ReplicaLife]
+
+
+def portray(sitter: Sitter, contributions: Contributions) -> DeploymentView:
+    """The deployment as it is now."""
+    declared, plan, lives = sitter.declared, sitter.plan, sitter.replicas
+    return DeploymentView(
+        model_uid=declared.uid,
+        model_type=declared.request.model_type if plan is None else plan.family.model_type,
+        status=sitter.status,
+        model_engine=plan.engine if plan else declared.request.model_engine or "",
+        reason=plan.reason if plan else "",
+        tasks=plan.tasks if plan else (),
+        replicas=tuple(life.view() for life in lives),
+        created_ts=declared.created_ts,
+        facts=_facts(sitter, contributions),
+        devices=plan.devices if plan else (),
+        error=sitter.error or next((life.error for life in lives if life.error), None),
+        progress=min((life.progress for life in lives), default=0.0),
+        stage=min(lives, key=lambda life: life.progress).stage if lives else "pending",
+    )
+
+
+def _facts(sitter: Sitter, contributions: Contributions) -> dict[str, Any]:
+    """What the model type reports, in its order."""
+    plan = sitter.plan
+    if plan is None:
+        return {"model_name": sitter.declared.request.model_name}
+    kind = contributions.model_type(plan.family.model_type)
+    facts = _all_facts(plan)
+    lengths = [life.context_length for life in sitter.replicas if life.context_length]
+    facts["context_length"] = min(lengths, default=plan.family.context_length)
+    return {name: facts.get(name) for name in (kind.reports if kind else facts)}
+
+
+def _all_facts(plan: Plan) -> dict[str, Any]:
+    family, variant = plan.family, plan.variant
+    return {
+        "model_name": family.name,
+        "model_lang": list(family.languages),
+        "model_ability": list(family.abilities),
+        "model_description": family.description,
+        "model_format": variant.format,
+        "model_size_in_billions": variant.size_in_billions,
+        "model_family": family.name,
+        "quantization": variant.quantization,
+        "model_hub": plan.source.partition(":")[0],
+        "revision": None,
+    }

@@ -1,0 +1,70 @@
+"""Administrative routes that scale a model: one replica more, one less."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from ..host.placement import parse_place
+from ..sdk import NotReady
+from . import describe, schemas
+from .models import finish, known, read_json
+from .surface import Grounds, TheGrounds, TheHouse, answer, errors
+
+router = APIRouter(prefix="/v1/models", tags=["models"])
+
+
+@router.post(
+    "/{uid:path}/replicas",
+    response_model=schemas.AddedReplica,
+    operation_id="add_replica",
+    summary="Add a replica",
+    responses=errors(
+        e400="There is no such model, or the replica is described wrongly.",
+        e409="The model is down; launch it again.",
+        e503="The model is loading, or the replica did not come up.",
+    ),
+)
+async def add_replica(uid: str, request: Request, grounds: TheGrounds, wait_ready: bool = True) -> Response:
+    """`{}`, or `{"replica_config": {"devices": [{"n_gpu": 1, "gpu_idx": [0]}]}}` to choose its devices.
+
+    Unless `wait_ready` is false, answers when it is ready; one that does not come up leaves the model as it was.
+    """
+    place = parse_place(await read_json(request, grounds))
+    with known():
+        replica_id = await grounds.house.deployments.add_replica(uid, place)
+    if wait_ready:
+        await _until_added(grounds, uid, replica_id)
+    return answer(describe.describe_added(uid, replica_id))
+
+
+@router.delete(
+    "/{uid:path}/replicas/{replica_id:int}",
+    response_model=schemas.RemainingReplicas,
+    operation_id="remove_replica",
+    summary="Remove a replica",
+    responses=errors(
+        e400="There is no such model or replica.", e409="The model is down.", e503="The model is loading; try again."
+    ),
+)
+async def remove_replica(uid: str, replica_id: int, house: TheHouse) -> Response:
+    """Answers when no new request can reach it; what it is answering may end first. The last one ends the model."""
+    with known():
+        left = await finish(house.deployments.remove_replica(uid, replica_id))
+    return answer({"remaining_replicas": left})
+
+
+async def _until_added(grounds: Grounds, uid: str, replica_id: int) -> None:
+    """Waits for the replica, but not for one that comes up after the server has left."""
+    ready = asyncio.ensure_future(grounds.house.deployments.wait_added(uid, replica_id))
+    stopping = asyncio.ensure_future(grounds.stopping.wait())
+    try:
+        await asyncio.wait({ready, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not ready.done():
+            raise NotReady(f"The server is stopping; replica {replica_id} of {uid!r} comes up when it is back.")
+        await ready
+    finally:
+        ready.cancel()
+        stopping.cancel()
