@@ -15,6 +15,7 @@ from .deployment import Ground
 from .deployments import Deployments
 from .devices import look_at_machine
 from .home import held_home, private_folder
+from .keys import Keys, asks_for_keys, check_openness, open_keys
 from .launch_request import LaunchRequest
 from .matching import libraries
 from .planning import Knowledge, Plan, make_plan
@@ -33,6 +34,7 @@ class House(msgspec.Struct, frozen=True):
     plugins: PluginCensus
     deployments: Deployments
     routing: RoutingTable
+    keys: Keys
 
     @property
     def catalog(self) -> Contributions:
@@ -55,6 +57,7 @@ async def open_house(settings: Settings, departure: Departure | None = None) -> 
     otherwise. Raises EnginehouseError: another server on this home, a home or database that cannot be used.
     """
     departure = departure or Departure()
+    check_openness(settings)
     with held_home(settings.home, f"{settings.host}:{settings.port}"):
         private_folder(settings.workers_folder)
         census = load_plugins(settings)
@@ -68,7 +71,8 @@ async def open_house(settings: Settings, departure: Departure | None = None) -> 
             declared, found = await adopt_workers(settings, store, await store.declared())
             await deployments.restore(declared, found.workers, found.plans)
             try:
-                yield House(settings, census, deployments, routing)
+                async with open_keys(store, asks_for_keys(settings)) as keys:
+                    yield House(settings, census, deployments, routing, keys)
             finally:
                 await deployments.close(departure.leave_workers)
         finally:

@@ -33,6 +33,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         on every address but loopback.
     model_src: the hub taken where a model is on several: auto (the family's order), huggingface or modelscope;
         ENGINEHOUSE_MODEL_SRC, else XINFERENCE_MODEL_SRC.
+    require_key: every request needs a key, on loopback too; ENGINEHOUSE_REQUIRE_KEY.
+    insecure: no request needs a key, on any address; ENGINEHOUSE_INSECURE. Without either, keys are asked for
+        on every address but loopback.
     blocked: names of plugins never to import; ENGINEHOUSE_BLOCKED_PLUGINS (comma separated), beside those in
         the home's blocked_plugins.txt.
     """
@@ -51,6 +54,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     plugin_seconds: float = 10.0
     completions_done: bool = False
     trust_remote_code: bool = False
+    require_key: bool = False
+    insecure: bool = False
     model_src: Literal["auto", "huggingface", "modelscope"] = "auto"
     require_key: bool = False
     insecure: bool = False

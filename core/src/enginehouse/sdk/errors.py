@@ -6,6 +6,7 @@ EnginehouseError
 |   |-- UnknownOption
 |   |-- NotSupported               understood, but this engine or model cannot do it
 |   `-- CannotRun                  no engine can run this model, with every reason
+|-- Unauthenticated           401  no key, or none that is valid
 |-- NotAllowed                403
 |-- ModelNotFound             404
 |-- Conflict                  409
@@ -67,6 +68,10 @@ class CannotRun(BadRequest):
     code = "cannot_run"
 
 
+class Unauthenticated(EnginehouseError):
+    status, code, kind = 401, "invalid_api_key", "authentication_error"
+
+
 class NotAllowed(EnginehouseError):
     status, code, kind = 403, "not_allowed", "permission_error"
 
@@ -121,5 +126,6 @@ def to_wire(error: EnginehouseError) -> dict[str, Any]:
 
 
 def headers_of(error: EnginehouseError) -> dict[str, str]:
-    """Extra HTTP headers of an error answer: `Retry-After` in seconds where waiting helps."""
-    return {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    """Extra HTTP headers of an error answer: `Retry-After` in seconds where waiting helps, what a 401 must say."""
+    headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    return {**headers, "WWW-Authenticate": "Bearer"} if isinstance(error, Unauthenticated) else headers
