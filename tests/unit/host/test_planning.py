@@ -146,6 +146,40 @@ def test_an_accelerator_is_taken_when_there_is_one() -> None:
     assert plan(known(TORCH, machine=GPU), gpu_idx=[0]).devices == ("cuda:0",)
 
 
+def test_each_replica_has_devices_of_its_own_while_there_are_enough() -> None:
+    made = plan(known(TORCH, machine=GPU), replica=3)
+    assert made.spread == (("cuda:1",), ("cuda:0",), ("cuda:1",))
+    assert made.devices == ("cuda:1", "cuda:0")
+    assert [made.devices_of(replica_id) for replica_id in (0, 1, 3)] == [("cuda:1",), ("cuda:0",), ("cuda:1",)]
+    assert plan(replica=2).devices_of(1) == ()
+    assert plan(known(TORCH, machine=GPU), gpu_idx=[0, 1], replica=2).spread == (("cuda:0",), ("cuda:1",))
+    with pytest.raises(BadRequest, match="3 replicas"):
+        plan(known(TORCH, machine=GPU), gpu_idx=[0, 1], replica=3)
+
+
+@pytest.mark.parametrize("worker_ip", ["127.0.0.1", "localhost:9997", ["127.0.0.1:1", "[::1]:2"], "", "127.0.0.1,::1"])
+def test_this_machine_may_be_named(worker_ip: object) -> None:
+    assert plan(worker_ip=worker_ip).engine == "torchy"
+
+
+@pytest.mark.parametrize("worker_ip", ["192.0.2.7", "127.0.0.1,192.0.2.7:80", ["elsewhere.invalid"], "::2"])
+def test_another_machine_is_refused_by_name(worker_ip: object) -> None:
+    with pytest.raises(BadRequest, match=r"worker_ip names (192\.0\.2\.7|elsewhere|::2)"):
+        plan(worker_ip=worker_ip)
+
+
+class LoraOptions(ExampleOptions, frozen=True, kw_only=True):
+    peft_model_config: dict[str, object] | None = None
+
+
+def test_lora_needs_an_engine_that_declares_it() -> None:
+    config = {"lora_list": [{"lora_name": "a", "local_path": "/a"}]}
+    with pytest.raises(NotSupported, match="torchy cannot load LoRA"):
+        plan(peft_model_config=config)
+    able = msgspec.structs.replace(TORCH, options=LoraOptions)
+    assert plan(known(able), peft_model_config=config).options == {"peft_model_config": config}
+
+
 @pytest.mark.parametrize("n_gpu", [0, -1, 3, "many", True])
 def test_impossible_accelerators_are_refused(n_gpu: object) -> None:
     with pytest.raises(BadRequest, match="n_gpu"):

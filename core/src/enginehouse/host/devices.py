@@ -12,6 +12,8 @@ from collections.abc import Iterable
 import importlib_metadata
 import msgspec
 
+from .footprint import machine_memory
+
 PROBE_SECONDS = 10  # nvidia-smi takes 0.1-2 s; a driver that hangs must not hold up a launch
 
 
@@ -30,11 +32,16 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
-    """What planning may know of a machine. packages: versions of the distributions that somebody asked about."""
+    """What planning may know of a machine. packages: versions of the distributions that somebody asked about.
+
+    total_bytes, free_bytes: of its memory; None where the system does not say.
+    """
 
     platform: str
     devices: tuple[Device, ...] = ()
     packages: dict[str, str] = {}
+    total_bytes: int | None = None
+    free_bytes: int | None = None
 
     @property
     def device_kinds(self) -> tuple[str, ...]:
@@ -44,7 +51,14 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 def look_at_machine(packages: Iterable[str]) -> Machine:
     """This machine now, with the installed versions of `packages`. May take a second: call it in a thread."""
     versions = {name: version for name in packages if (version := _version(name))}
-    return Machine(platform=sys.platform, devices=(*_nvidia(), *_apple()), packages=versions)
+    memory = machine_memory()
+    return Machine(
+        platform=sys.platform,
+        devices=(*_nvidia(), *_apple()),
+        packages=versions,
+        total_bytes=memory.total,
+        free_bytes=memory.free,
+    )
 
 
 def _version(package: str) -> str | None:

@@ -94,7 +94,7 @@ def _order(
         socket=str(sockets / "http.sock"),
         control=str(sockets / "keeper.sock"),
         argv=(workshop.environment.python, "-P", "-m", RUNNER, str(folder)),
-        environment=_variables(plan, workshop.environment),
+        environment=_variables(plan, plan.devices_of(assignment.replica_id), workshop.environment),
         lease_seconds=settings.lease_seconds,
         drain_seconds=settings.drain_seconds,
         runner=_runner(plan, engine, workshop, contributions, settings),
@@ -143,10 +143,10 @@ def _parser(family: ModelFamily, name: str | None, kind: str, contributions: Con
     return spec.parser if spec and spec.kind == kind else None
 
 
-def _variables(plan: Plan, environment: Environment) -> dict[str, str]:
+def _variables(plan: Plan, devices: tuple[str, ...], environment: Environment) -> dict[str, str]:
     variables: dict[str, Any] = {**environment.variables, **(plan.request.envs or {})}
     if plan.device == "cuda":
-        variables["CUDA_VISIBLE_DEVICES"] = ",".join(label.partition(":")[2] for label in plan.devices)
+        variables["CUDA_VISIBLE_DEVICES"] = ",".join(label.partition(":")[2] for label in devices)
     elif plan.device == "cpu":
         variables.setdefault("CUDA_VISIBLE_DEVICES", "")
     return {name: str(value) for name, value in variables.items()}

@@ -19,12 +19,14 @@ from ..sdk import (
     Variant,
     size_in_billions,
 )
+from .addresses import is_this_machine
 from .contributions import Contributions
 from .devices import Device, Machine
 from .launch_request import LaunchRequest
 from .matching import Mismatch, mismatches
 from .model_folders import family_from_folder
 from .options import check_options
+from .spreading import Places, deal, spread
 
 Choose = Callable[[ModelFamily, Variant, tuple[EngineSpec, ...]], tuple[EngineSpec, str]]
 
@@ -32,7 +34,8 @@ Choose = Callable[[ModelFamily, Variant, tuple[EngineSpec, ...]], tuple[EngineSp
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """How a model will be run, whole: a value to read, keep and act on.
 
-    reason: why this engine. tasks: what the deployment answers. devices: labels, empty for the CPU.
+    reason: why this engine. tasks: what the deployment answers. devices: labels of all, empty for the CPU.
+    spread: the devices of each replica; more replicas than planned begin again with the first.
     device: what the engine is told ("cuda", "mps", "cpu"). options: the engine's, checked.
     """
 
@@ -46,16 +49,25 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     environment: EnvironmentNeed
     device: str = "cpu"
     devices: tuple[str, ...] = ()
+    spread: tuple[tuple[str, ...], ...] = ()
     options: dict[str, Any] = {}
+
+    def devices_of(self, replica_id: int) -> tuple[str, ...]:
+        """Labels of the devices of one replica; empty for the CPU."""
+        return self.spread[replica_id % len(self.spread)] if self.spread else self.devices
 
 
 class Knowledge(msgspec.Struct, frozen=True):
-    """What planning goes by: what plugins contribute, the machine, who chooses, what the server allows."""
+    """What planning goes by: what plugins contribute, the machine, who chooses, what the server allows.
+
+    is_here: whether an address is one of the server's machine.
+    """
 
     contributions: Contributions
     machine: Machine
     choose: Choose
     trust_remote_code: bool = False
+    is_here: Callable[[str], bool] = is_this_machine
 
 
 def make_plan(request: LaunchRequest, known: Knowledge) -> Plan:
@@ -64,7 +76,8 @@ def make_plan(request: LaunchRequest, known: Knowledge) -> Plan:
     family = find_family(request, known.contributions)
     variants = _fitting_variants(request, family)
     variant, engine, reason = _choose(request, family, variants, known)
-    devices = _devices(request, engine, known.machine)
+    places = _devices(request, engine, known.machine)
+    devices = tuple(dict.fromkeys(device for place in places for device in place))
     return Plan(
         request=request,
         family=family,
@@ -76,7 +89,8 @@ def make_plan(request: LaunchRequest, known: Knowledge) -> Plan:
         environment=EnvironmentNeed(engine=engine.name, requirements=engine.requirements),
         device=devices[0].kind if devices else "cpu",
         devices=tuple(device.label for device in devices),
-        options=check_options(engine, request.options),
+        spread=tuple(tuple(device.label for device in place) for place in places) if devices else (),
+        options=_options(request, engine),
     )
 
 
@@ -186,10 +200,25 @@ def _tasks(engine: EngineSpec, family: ModelFamily) -> tuple[str, ...]:
     return tuple(task for task in engine.offers if task == "generate" or task in claimed)
 
 
-def _devices(request: LaunchRequest, engine: EngineSpec, machine: Machine) -> tuple[Device, ...]:
+def _options(request: LaunchRequest, engine: EngineSpec) -> dict[str, Any]:
+    """The engine's options, checked. LoRA is one of them, for the engines that declare an option of that name."""
+    given = dict(request.options)
+    if request.peft_model_config is not None:
+        if "peft_model_config" not in engine.options.__struct_fields__:
+            raise NotSupported(
+                f"Engine {engine.name} cannot load LoRA weights; leave peft_model_config out, or launch weights "
+                "that the LoRA was merged into.",
+                param="peft_model_config",
+            )
+        given["peft_model_config"] = request.peft_model_config
+    return check_options(engine, given)
+
+
+def _devices(request: LaunchRequest, engine: EngineSpec, machine: Machine) -> Places:
+    """The devices of each replica."""
     usable = [device for device in machine.devices if device.kind in engine.devices]
     if request.gpu_idx is not None:
-        return tuple(_by_index(request.gpu_idx, usable))
+        return deal(request.replica, tuple(_by_index(request.gpu_idx, usable)))
     wanted = _count(request.n_gpu, bool(usable))
     if wanted > len(usable):
         raise BadRequest(
@@ -199,7 +228,7 @@ def _devices(request: LaunchRequest, engine: EngineSpec, machine: Machine) -> tu
         )
     if wanted == 0 and "cpu" not in engine.devices:
         raise BadRequest(f"Engine {engine.name} does not run on the CPU; leave n_gpu out.", param="n_gpu")
-    return tuple(sorted(usable, key=lambda device: -device.free_bytes)[:wanted])
+    return spread(request.replica, wanted, usable)
 
 
 def _count(n_gpu: int | str | None, any_usable: bool) -> int:
@@ -221,7 +250,18 @@ def _by_index(wanted: int | list[int], usable: list[Device]) -> Iterator[Device]
         yield by_index[index]
 
 
+def _refuse_other_machines(request: LaunchRequest, known: Knowledge) -> None:
+    given = [request.worker_ip] if isinstance(request.worker_ip, str) else request.worker_ip or []
+    for address in filter(None, (part.strip() for text in given for part in text.split(","))):
+        if not known.is_here(address):
+            raise BadRequest(
+                f"worker_ip names {address}, which is not this machine, and this server has no other. Leave it out.",
+                param="worker_ip",
+            )
+
+
 def _refuse_unsupported(request: LaunchRequest, known: Knowledge) -> None:
+    _refuse_other_machines(request, known)
     if request.trust_remote_code and not known.trust_remote_code:
         raise NotAllowed(
             "trust_remote_code runs code from the model's files; this server does not allow it. Start it with "
@@ -229,7 +269,6 @@ def _refuse_unsupported(request: LaunchRequest, known: Knowledge) -> None:
             param="trust_remote_code",
         )
     later = {
-        "peft_model_config": request.peft_model_config,
         "replica_config": request.replica_config,
         "request_limits": request.request_limits,
         "n_worker": request.n_worker if request.n_worker > 1 else None,

@@ -1,0 +1,77 @@
+"""Memory that this machine has and that processes take, as the kernel counts it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+PROC = Path("/proc")
+CGROUP = Path("/sys/fs/cgroup")
+
+
+class MachineMemory(NamedTuple):
+    """Bytes; None where the system does not say."""
+
+    total: int | None
+    free: int | None
+
+
+def machine_memory() -> MachineMemory:
+    """What this machine has, or the container that this process is in, if that is less."""
+    total, free = _whole_machine()
+    limit, used = _number(CGROUP / "memory.max"), _number(CGROUP / "memory.current")
+    if limit is None:
+        return MachineMemory(total, free)
+    left = max(0, limit - used) if used is not None else limit
+    return MachineMemory(limit if total is None else min(total, limit), left if free is None else min(free, left))
+
+
+def group_bytes(leader: int) -> int | None:
+    """Bytes that the process group of `leader` takes, shared pages in parts; None when nobody can tell.
+
+    Source: Pss in proc_pid_smaps(5): a page that n processes share counts as the n-th part for each.
+    """
+    sizes = [size for pid in _members(leader) if (size := _proportional(pid)) is not None]
+    return sum(sizes) if sizes else None
+
+
+def _whole_machine() -> MachineMemory:
+    try:
+        words = [line.split() for line in (PROC / "meminfo").read_text().splitlines()]
+    except OSError:
+        if "SC_PHYS_PAGES" not in os.sysconf_names:
+            return MachineMemory(None, None)
+        return MachineMemory(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), None)
+    sizes = {word[0]: int(word[1]) * 1024 for word in words if len(word) > 1}
+    return MachineMemory(sizes.get("MemTotal:"), sizes.get("MemAvailable:"))
+
+
+def _members(leader: int) -> Iterator[int]:
+    for entry in PROC.iterdir() if PROC.is_dir() else ():
+        if entry.name.isdigit() and _group(int(entry.name)) == leader:
+            yield int(entry.name)
+
+
+def _group(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except OSError:
+        return None  # it has ended meanwhile
+
+
+def _proportional(pid: int) -> int | None:
+    try:
+        lines = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()
+    except OSError:
+        return None  # it has ended, or belongs to somebody else
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), None)
+
+
+def _number(file: Path) -> int | None:
+    try:
+        text = file.read_text().strip()
+    except OSError:
+        return None
+    return int(text) if text.isdigit() else None
