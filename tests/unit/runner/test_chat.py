@@ -36,6 +36,7 @@ def test_a_whole_answer(plain) -> None:
         "message": {"role": "assistant", "content": "word0 word1 word2 "},
         "logprobs": None,
         "finish_reason": "length",
+        "stop_reason": None,
     }
     assert answer.json()["usage"] == {"prompt_tokens": 2, "completion_tokens": 3, "total_tokens": 5}
 

@@ -144,7 +144,8 @@ class WholeChat(_ChatAnswer):
             content if content or not calls else None, reasoning_content=reasoning or None, tool_calls=calls or None
         )
         logprobs = ChoiceLogprobs(self._logprobs[index]) if self._wants_logprobs(index) else None
-        return ChatChoice(index, message, self._parts[index].finish_reason or "stop", logprobs)
+        parts = self._parts[index]
+        return ChatChoice(index, message, parts.finish_reason or "stop", logprobs, parts.text.stop)
 
     def _wants_logprobs(self, index: int) -> bool:
         return self.requests[index].sampling.logprobs is not None
@@ -216,9 +217,10 @@ class ChatStream(_ChatAnswer):
 
     def _last(self, index: int) -> bytes:
         rest = self._event(index, Delta(content="")) if self._waiting[index] else b""
-        reason = _encode(self._parts[index].finish_reason)
-        last = b'{"content":""},"logprobs":null,"finish_reason":' + reason + b"}" + self._after
-        return rest + self._before[index] + last
+        parts = self._parts[index]
+        reason, stop = _encode(parts.finish_reason), _encode(parts.text.stop)
+        last = b'{"content":""},"logprobs":null,"finish_reason":' + reason + b',"stop_reason":' + stop + b"}"
+        return rest + self._before[index] + last + self._after
 
 
 async def chat_answer(hosted: Hosted, request: ChatRequest, request_id: str) -> Answer:

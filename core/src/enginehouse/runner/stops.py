@@ -10,21 +10,23 @@ class StopScanner:
     complete first wins, and of those the longest: the answer does not depend on where the text was sliced.
     """
 
-    __slots__ = ("_held", "_stops", "stopped")
+    __slots__ = ("_held", "_stops", "found", "stopped")
 
     def __init__(self, stops: tuple[str, ...]) -> None:
         self._stops = stops
         self._held = ""
         self.stopped = False
+        self.found: str | None = None
 
     def feed(self, text: str) -> str:
-        """The text that may go out now; sets `stopped` when a stop is complete. Feed no more after that."""
+        """The text that may go out now; sets `stopped` and `found` when a stop is complete. Feed no more after that."""
         text = self._held + text
-        matches = [(at + len(stop), at) for stop in self._stops if (at := text.find(stop)) >= 0]
+        matches = [(at + len(stop), at, stop) for stop in self._stops if (at := text.find(stop)) >= 0]
         if matches:
             self.stopped = True
             self._held = ""
-            return text[: min(matches)[1]]
+            _, at, self.found = min(matches)
+            return text[:at]
         keep = max((_overlap(text, stop) for stop in self._stops), default=0)
         cut = len(text) - keep
         self._held = text[cut:]

@@ -38,6 +38,11 @@ class TextChoice:
         self.tokens = 0
         self.finish_reason: str | None = None
 
+    @property
+    def stop(self) -> str | None:
+        """The stop string that cut the answer, if one did."""
+        return None if self._scanner is None else self._scanner.found
+
     def take(self, piece: object) -> tuple[str, tuple[Logprob, ...]]:
         """The text and logprobs that may go out now. Raises EngineFailed when it is no Piece."""
         if not isinstance(piece, Piece):

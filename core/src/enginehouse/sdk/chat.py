@@ -142,10 +142,13 @@ class AnswerMessage(msgspec.Struct, omit_defaults=True):
 
 
 class ChatChoice(msgspec.Struct):
+    """One answer. stop_reason: the stop string that cut it, if one did (as vLLM says it)."""
+
     index: int
     message: AnswerMessage
     finish_reason: str
     logprobs: ChoiceLogprobs | None = None
+    stop_reason: str | None = None
 
 
 class ChatCompletion(msgspec.Struct):
@@ -179,10 +182,13 @@ class Delta(msgspec.Struct, omit_defaults=True):
 
 
 class ChatChunkChoice(msgspec.Struct):
+    """A piece of one answer. stop_reason: see ChatChoice; with finish_reason."""
+
     index: int
     delta: Delta
     finish_reason: str | None = None
     logprobs: ChoiceLogprobs | None = None
+    stop_reason: str | None = None
 
 
 class ChatChunk(msgspec.Struct):

@@ -1,4 +1,6 @@
-"""Every error in one shape: OpenAI's `error` object and Xinference's `detail`, whatever went wrong."""
+"""Every error in one shape: OpenAI's `error` object and Xinference's `detail`, whatever went wrong.
+
+Anthropic's routes have its shape instead."""
 
 from __future__ import annotations
 
@@ -14,6 +16,7 @@ from starlette.types import Send
 
 from ..sdk import BadRequest, EnginehouseError, ModelNotFound
 from ..sdk.errors import headers_of, to_wire
+from .anthropic_errors import restate, speaks_anthropic
 
 
 class UnknownModel(ModelNotFound):
@@ -43,13 +46,16 @@ def handle_errors(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unforeseen)
 
 
-def _answer(status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
+def _answer(request: Request, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
+    if speaks_anthropic(request.url.path):
+        body, more = restate(status, body)
+        headers = {**(headers or {}), **more}
     return Response(msgspec.json.encode(body), status, headers, media_type="application/json")
 
 
 async def _ours(request: Request, error: Exception) -> Response:
     assert isinstance(error, EnginehouseError)
-    return _answer(error.status, to_wire(error), headers_of(error))
+    return _answer(request, error.status, to_wire(error), headers_of(error))
 
 
 async def _routing(request: Request, error: Exception) -> Response:
@@ -60,7 +66,7 @@ async def _routing(request: Request, error: Exception) -> Response:
     code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
     inner = {"message": message, "type": kind, "param": None, "code": code}
     headers = dict(error.headers or {})
-    return _answer(error.status_code, {"error": inner, "detail": message}, headers)
+    return _answer(request, error.status_code, {"error": inner, "detail": message}, headers)
 
 
 async def _validation(request: Request, error: Exception) -> Response:
@@ -69,7 +75,7 @@ async def _validation(request: Request, error: Exception) -> Response:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     wire = to_wire(BadRequest(f"{where}: {first['msg']} (it was {first.get('input')!r}).", param=str(first["loc"][-1])))
-    return _answer(422, wire)
+    return _answer(request, 422, wire)
 
 
 async def _unforeseen(request: Request, error: Exception) -> Response:
@@ -77,4 +83,4 @@ async def _unforeseen(request: Request, error: Exception) -> Response:
     fault = EnginehouseError(
         f"{request.method} {request.url.path} failed: {type(error).__name__}. See the server's log."
     )
-    return _answer(500, to_wire(fault))
+    return _answer(request, 500, to_wire(fault))

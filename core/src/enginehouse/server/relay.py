@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -56,6 +56,19 @@ class Opened(NamedTuple):
     first: bytes
 
 
+class Out(Protocol):
+    """The way back to one client. status and bytes: of what was sent, for the meters."""
+
+    status: int
+    bytes: int
+
+    async def refuse(self, error: EnginehouseError) -> None:
+        """Answers in a worker's place."""
+
+    async def relay(self, opened: Opened, model: str) -> None:
+        """Sends the worker's answer, as it comes."""
+
+
 class Relay:
     """Relays requests of every task to the workers that the routing table names."""
 
@@ -75,16 +88,20 @@ class Relay:
             return await send_error(send, error, heading.request_id)
         except ClientGone:
             return
+        await self.pass_on(request, receive, _Out(send, heading.request_id))
+
+    async def pass_on(self, request: Request, receive: Receive, out: Out) -> None:
+        """A request that is read: to a worker, and its answer to `out`."""
         known = self._routing.get(request.model) is not None
-        meter = self._meters.of(task.name, request.model if known else "")
-        await self._measured(request, meter, receive, _Out(send, heading.request_id))
+        meter = self._meters.of(request.task.name, request.model if known else "")
+        await self._measured(request, meter, receive, out)
 
     def close(self) -> None:
         """Closes the connections to workers that lie idle."""
         for pool in self._pools.values():
             pool.close()
 
-    async def _measured(self, request: Request, meter: Meter, receive: Receive, out: _Out) -> None:
+    async def _measured(self, request: Request, meter: Meter, receive: Receive, out: Out) -> None:
         started = perf_counter()
         meter.in_flight += 1
         try:
@@ -96,12 +113,12 @@ class Relay:
             meter.in_flight -= 1
             meter.count(out.status, perf_counter() - started, len(request.body), out.bytes)
 
-    async def _answered(self, request: Request, out: _Out) -> None:
+    async def _answered(self, request: Request, out: Out) -> None:
         try:
             opened = await self._open(request)
         except EnginehouseError as error:
             out.status = error.status
-            return await send_error(out.send, error, request.heading.request_id)
+            return await out.refuse(error)
         try:
             await out.relay(opened, request.model)
         finally:
@@ -152,15 +169,18 @@ def _lost(model: str, how: str) -> WorkerLost:
 
 
 class _Out:
-    """The way back to one client. status and bytes: of what was sent."""
+    """Passes a worker's bytes on as they are."""
 
-    __slots__ = ("bytes", "request_id", "send", "status")
+    __slots__ = ("_send", "bytes", "request_id", "status")
 
     def __init__(self, send: Send, request_id: bytes) -> None:
-        self.send = send
+        self._send = send
         self.request_id = request_id
         self.status = CLIENT_CLOSED
         self.bytes = 0
+
+    async def refuse(self, error: EnginehouseError) -> None:
+        await send_error(self._send, error, self.request_id)
 
     async def relay(self, opened: Opened, model: str) -> None:
         """The whole answer, piece by piece as it comes."""
@@ -168,7 +188,7 @@ class _Out:
         self.status = answer.status
         headers = [header for header in answer.headers if header[0] in _PASSED_ON]
         headers.append((b"x-request-id", self.request_id))
-        await self.send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
         last = piece
         try:
             while not answer.ended:
@@ -183,7 +203,7 @@ class _Out:
 
     async def _piece(self, piece: bytes, *, more: bool) -> None:
         self.bytes += len(piece)
-        await self.send({"type": "http.response.body", "body": piece, "more_body": more})
+        await self._send({"type": "http.response.body", "body": piece, "more_body": more})
 
 
 def _is_event_stream(headers: list[tuple[bytes, bytes]]) -> bool:

@@ -1,0 +1,75 @@
+"""Anthropic's API, for every model that chats. Any `anthropic-version` is taken, or none."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+from starlette.types import Send
+
+from ..host.views import DeploymentView
+from ..sdk import TASKS, ModelNotFound
+from . import describe
+from .anthropic_answers import Asked, MessageWriter
+from .anthropic_requests import chat_of, read_messages_request
+from .arrivals import Heading
+from .relay import Out
+from .surface import Grounds, TheHouse, answer
+from .surfaces import Asking, respond
+from .translation import Translated
+
+router = APIRouter(tags=["anthropic"])
+
+
+class _Messages:
+    """`POST /v1/messages`."""
+
+    async def read(self, body: bytes, heading: Heading, send: Send, grounds: Grounds) -> Asking:
+        request = read_messages_request(body)
+        asked = Asked(request.model, bool(request.stream), tuple(request.stop_sequences or ()))
+        out = Translated(send, MessageWriter(asked, heading.request_id))
+        return Asking(TASKS["chat"], request.model, chat_of(request), out)
+
+    def refusing(self, heading: Heading, send: Send) -> Out:
+        return Translated(send, MessageWriter(Asked("", stream=False), heading.request_id))
+
+
+_messages = _Messages()
+
+
+@router.post("/v1/messages", operation_id="create_message", summary="Answer a conversation, Anthropic's way")
+@router.post("/anthropic/v1/messages", operation_id="create_message_there", include_in_schema=False)
+async def create_message(request: Request) -> Response:
+    """With `stream`, events of the message as they are made."""
+    return respond(_messages, request)
+
+
+@router.get("/anthropic/v1/models", operation_id="list_anthropic_models", summary="Running models, Anthropic's way")
+async def list_models(house: TheHouse) -> Response:
+    """Those that answer now, all on one page."""
+    data = [_describe(view) for view in house.deployments.views() if describe.answers_now(view)]
+    ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]} if data else {"first_id": None, "last_id": None}
+    return answer({"data": data, "has_more": False, **ends})
+
+
+@router.get("/anthropic/v1/models/{uid:path}", operation_id="get_anthropic_model", summary="A model, Anthropic's way")
+async def get_model(uid: str, house: TheHouse) -> Response:
+    """404 also while it loads."""
+    view = house.deployments.view(uid)
+    if not describe.answers_now(view):
+        raise ModelNotFound(f"Model {uid!r} does not answer now; see GET /v1/models/{uid}?any_status=true.")
+    return answer(_describe(view))
+
+
+def _describe(view: DeploymentView) -> dict[str, Any]:
+    created = datetime.fromtimestamp(int(view.created_ts), UTC).isoformat().replace("+00:00", "Z")
+    return {
+        "type": "model",
+        "id": view.model_uid,
+        "display_name": view.facts.get("model_name", view.model_uid),
+        "created_at": created,
+        "max_input_tokens": view.facts.get("context_length"),
+        "max_tokens": view.facts.get("context_length"),
+    }
