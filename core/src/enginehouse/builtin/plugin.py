@@ -1,34 +1,16 @@
-"""The built-in plugin: one model type, two sources, one provisioner, two parsers, and a choice of engine."""
+"""The built-in plugin: one model type, four sources, one provisioner, two parsers, and a choice of engine."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from ..sdk import EngineSpec, ModelFamily, ModelType, ParserSpec, ProvisionerSpec, SourceSpec, Variant, hookimpl
-
-LLM = ModelType(
-    name="LLM",
-    tasks=("chat", "generate"),
-    abilities=("chat", "generate", "tools", "reasoning", "hybrid", "vision", "audio", "omni", "embed"),
-    reports=(
-        "model_name",
-        "model_lang",
-        "model_ability",
-        "model_description",
-        "model_format",
-        "model_size_in_billions",
-        "model_family",
-        "quantization",
-        "model_hub",
-        "revision",
-        "context_length",
-    ),
-)
+from .model_types import MODEL_TYPES
 
 
 @hookimpl
 def enginehouse_model_types() -> Iterable[ModelType]:
-    return (LLM,)
+    return MODEL_TYPES
 
 
 @hookimpl
@@ -45,6 +27,16 @@ def enginehouse_sources() -> Iterable[SourceSpec]:
             fetch="enginehouse.builtin.sources:fetch_package",
             local=True,
             summary="Weights carried in an installed Python package: package:import_name/path",
+        ),
+        SourceSpec(
+            scheme="hf",
+            fetch="enginehouse.builtin.hub:fetch_hugging_face",
+            summary="The Hugging Face hub: hf:org/name[@revision][#pattern,...]",
+        ),
+        SourceSpec(
+            scheme="modelscope",
+            fetch="enginehouse.builtin.hub:fetch_model_scope",
+            summary="ModelScope: modelscope:org/name[@revision][#pattern,...]",
         ),
     )
 

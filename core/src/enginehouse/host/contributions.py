@@ -68,6 +68,7 @@ class Contributions:
 
     def __init__(self) -> None:
         self._items: dict[str, dict[str, Any]] = {noun.name: {} for noun in NOUNS.values()}
+        self._registered: dict[str, ModelFamily] = {}
 
     def add(self, answers: dict[str, list[Any]]) -> None:
         """Takes all answers of one plugin, or none: InvalidSpec when a name is taken or given twice."""
@@ -77,6 +78,14 @@ class Contributions:
             new[kind] = self._fresh(kind, items)
         for kind, named in new.items():
             self._items[kind].update(named)
+
+    def adopt(self, family: ModelFamily) -> None:
+        """Takes a family that a user registered, beside those of plugins."""
+        self._registered[self._key(family)] = family
+
+    def withdraw(self, family: ModelFamily) -> None:
+        """Forgets a family that a user registered."""
+        self._registered.pop(self._key(family), None)
 
     def _fresh(self, kind: str, items: list[Any]) -> dict[str, Any]:
         named: dict[str, Any] = {}
@@ -98,7 +107,8 @@ class Contributions:
 
     @property
     def families(self) -> tuple[ModelFamily, ...]:
-        return tuple(self._items["families"].values())
+        """Those of plugins, then those that users registered."""
+        return (*self._items["families"].values(), *self._registered.values())
 
     @property
     def engines(self) -> tuple[EngineSpec, ...]:
@@ -109,7 +119,8 @@ class Contributions:
         return found if isinstance(found, ModelType) else None
 
     def family(self, model_type: str, name: str) -> ModelFamily | None:
-        found = self._items["families"].get(f"{model_type.lower()}/{name.lower()}")
+        key = f"{model_type.lower()}/{name.lower()}"
+        found = self._items["families"].get(key) or self._registered.get(key)
         return found if isinstance(found, ModelFamily) else None
 
     def source(self, scheme: str) -> SourceSpec | None:

@@ -20,6 +20,7 @@ from .launch_request import LaunchRequest
 from .matching import libraries
 from .planning import Knowledge, Plan, make_plan
 from .plugins import PluginCensus, load_plugins
+from .registrations import Registrations
 from .routing import RoutingTable
 from .settings import Settings
 from .store import open_store
@@ -35,6 +36,7 @@ class House(msgspec.Struct, frozen=True):
     deployments: Deployments
     routing: RoutingTable
     keys: Keys
+    registrations: Registrations
 
     @property
     def catalog(self) -> Contributions:
@@ -61,6 +63,8 @@ async def open_house(settings: Settings, departure: Departure | None = None) -> 
     with held_home(settings.home, f"{settings.host}:{settings.port}"):
         private_folder(settings.workers_folder)
         census = load_plugins(settings)
+        registrations = Registrations(census.contributions, settings.home)
+        registrations.load()
         store = await open_store(settings.database_url)
         try:
             routing = RoutingTable()
@@ -72,7 +76,7 @@ async def open_house(settings: Settings, departure: Departure | None = None) -> 
             await deployments.restore(declared, found.workers, found.plans)
             try:
                 async with open_keys(store, asks_for_keys(settings)) as keys:
-                    yield House(settings, census, deployments, routing, keys)
+                    yield House(settings, census, deployments, routing, keys, registrations)
             finally:
                 await deployments.close(departure.leave_workers)
         finally:

@@ -121,7 +121,7 @@ def _runner(
         engine=engine.engine,
         options=target_of(engine.options),
         tasks=plan.tasks,
-        model_path=str(workshop.weights),
+        model_path=str(_model_path(plan, workshop.weights)),
         device=plan.device,
         option_values=plan.options,
         context_length=family.context_length,
@@ -135,6 +135,13 @@ def _runner(
         trust_remote_code=request.trust_remote_code,
         completions_done=settings.completions_done,
     )
+
+
+def _model_path(plan: Plan, weights: Path) -> Path:
+    """The weights, or of a folder that holds several variants the first file of this one."""
+    files = plan.variant.files
+    first = weights / files[0] if files and weights.is_dir() else weights
+    return first if first.exists() else weights
 
 
 def _parser(family: ModelFamily, name: str | None, kind: str, contributions: Contributions) -> str | None:

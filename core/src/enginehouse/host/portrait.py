@@ -68,4 +68,6 @@ def _all_facts(plan: Plan) -> dict[str, Any]:
         "quantization": variant.quantization,
         "model_hub": plan.source.partition(":")[0],
         "revision": None,
+        "language": list(family.languages),
+        **family.facts,
     }

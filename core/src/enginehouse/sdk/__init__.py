@@ -5,7 +5,7 @@ Needs the standard library, msgspec and pluggy, nothing else.
 
 from .chat import ChatChunk, ChatCompletion, ChatRequest, Message, Tool, Usage
 from .completions import Completion, CompletionRequest
-from .engines import Engine, EngineContext, EngineSpec, Options, TextEngine
+from .engines import Engine, EngineContext, EngineSpec, Options, TextEngine, Tokenizing
 from .errors import (
     BadRequest,
     Cancelled,
@@ -32,11 +32,23 @@ from .memory import EstimateMemory, MemoryFacts
 from .model_types import ModelType
 from .parsers import Parser, ParserSpec, ReasoningPart, TextPart, ToolCallPart
 from .provisioners import Environment, EnvironmentNeed, Provision, ProvisionerSpec
-from .sources import Fetch, FetchProgress, SourceSpec
-from .tasks import TASKS, Task
+from .registrations import Problem, Registration, Weights
+from .sources import (
+    Fetch,
+    FetchProgress,
+    HubReference,
+    Manifest,
+    SourceSpec,
+    parse_hub_reference,
+    read_manifest,
+    write_manifest,
+)
+from .tasks import AUXILIARY, TASKS, Task
+from .tokens import ConvertIdsRequest, DetokenizeAnswer, DetokenizeRequest, TokenizeAnswer, TokenizeRequest
 from .worker import ExitRecord, Failure, Health, RunnerOrder, WorkerOrder
 
 __all__ = [
+    "AUXILIARY",
     "TASKS",
     "BadRequest",
     "Cancelled",
@@ -47,6 +59,9 @@ __all__ = [
     "Completion",
     "CompletionRequest",
     "Conflict",
+    "ConvertIdsRequest",
+    "DetokenizeAnswer",
+    "DetokenizeRequest",
     "ContextLengthExceeded",
     "Engine",
     "EngineContext",
@@ -62,8 +77,10 @@ __all__ = [
     "FetchProgress",
     "GenerateRequest",
     "Health",
+    "HubReference",
     "InvalidSpec",
     "LaunchFailed",
+    "Manifest",
     "MemoryFacts",
     "Message",
     "ModelFamily",
@@ -77,9 +94,11 @@ __all__ = [
     "Parser",
     "ParserSpec",
     "Piece",
+    "Problem",
     "Provision",
     "ProvisionerSpec",
     "ReasoningPart",
+    "Registration",
     "RunnerOrder",
     "Sampling",
     "SourceSpec",
@@ -87,15 +106,22 @@ __all__ = [
     "TextEngine",
     "TextPart",
     "TokenLogprob",
+    "TokenizeAnswer",
+    "TokenizeRequest",
+    "Tokenizing",
     "TooLarge",
     "Tool",
     "ToolCallPart",
     "UnknownOption",
     "Usage",
     "Variant",
+    "Weights",
     "WorkerLost",
     "WorkerOrder",
     "hookimpl",
     "hookspec",
+    "parse_hub_reference",
+    "read_manifest",
     "size_in_billions",
+    "write_manifest",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from .errors import BadRequest, InvalidSpec
@@ -16,6 +18,8 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
     sources: URIs in order of preference, `scheme:reference`, each scheme being a source plugin's.
     architectures: class names as in the model's config.json; empty when unknown.
     weight_bytes: total size of the weight files, when known.
+    files: names of the files that make it up, where a repository holds other variants too; empty for all.
+    projector: name of the file that turns images or sound into input, for formats that keep it apart.
     """
 
     format: str
@@ -24,6 +28,8 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
     quantization: str = "none"
     architectures: tuple[str, ...] = ()
     weight_bytes: int | None = None
+    files: tuple[str, ...] = ()
+    projector: str | None = None
 
 
 class ModelFamily(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +38,7 @@ class ModelFamily(msgspec.Struct, frozen=True, kw_only=True):
     context_length: tokens.
     chat_template: a Jinja template that replaces the tokenizer's; None keeps the tokenizer's.
     tool_parser, reasoning_parser: names of parsers (see `enginehouse.sdk.parsers`); None without such a part.
+    facts: more that its model type reports (dimensions, max_tokens, ...), by the wire's names.
     """
 
     name: str
@@ -47,6 +54,7 @@ class ModelFamily(msgspec.Struct, frozen=True, kw_only=True):
     stop_token_ids: tuple[int, ...] = ()
     tool_parser: str | None = None
     reasoning_parser: str | None = None
+    facts: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
         if not self.name or not self.variants:

@@ -10,8 +10,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..host.house import House
-from ..sdk import TASKS, EnginehouseError, Task
-from . import anthropic, cluster, models, replicas
+from ..sdk import AUXILIARY, TASKS, EnginehouseError, Task
+from . import anthropic, cluster, models, registrations, replicas
 from .arrivals import read_heading, refuse_foreign_page
 from .errors import handle_errors, send_error
 from .meters import Meters
@@ -30,7 +30,7 @@ class Application:
         meters = Meters()
         self.stopping = asyncio.Event()
         self.relay = Relay(house.routing, meters, house.settings.body_bytes)
-        self._tasks = {task.route: task for task in TASKS.values()}
+        self._tasks = {task.route: task for task in (*TASKS.values(), *AUXILIARY.values())}
         self._rest = _build_rest(Grounds(house, meters, self.stopping), self.relay)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,7 +59,8 @@ def _build_rest(grounds: Grounds, relay: Relay) -> ASGIApp:
     app.include_router(anthropic.router)
     app.include_router(replicas.router)  # before the models': a uid may hold slashes
     app.include_router(models.router)
-    for task in TASKS.values():
+    app.include_router(registrations.router)
+    for task in (*TASKS.values(), *AUXILIARY.values()):
         app.router.routes.append(Route(task.route, _Endpoint(relay, task), methods=["POST"]))
     handle_errors(app)
     app.openapi = partial(build_openapi, app)  # type: ignore[method-assign]

@@ -95,6 +95,19 @@ class Event(Open):
     event_content: str
 
 
+class NewRegistration(Open):
+    """A model of one's own. model: the registration, as an object or as its JSON text."""
+
+    model: dict[str, Any] | str
+    persist: bool | None = False
+    worker_ip: str | None = None
+
+
+class Registered(Open):
+    model_name: str
+    is_builtin: bool
+
+
 class Plugin(Open):
     name: str
     state: Literal["loaded", "blocked", "incompatible", "quarantined"]

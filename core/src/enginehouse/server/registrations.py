@@ -1,0 +1,92 @@
+"""Routes of registrations: models that users make known, beside those that plugins bring."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from ..host.cached import lie_here
+from ..host.house import House
+from ..sdk import BadRequest, Variant
+from . import schemas
+from .models import known, read_json
+from .registered import describe_in_detail, describe_registration
+from .surface import TheGrounds, TheHouse, answer, errors
+
+router = APIRouter(prefix="/v1/model_registrations", tags=["models"])
+
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": schemas.NewRegistration.model_json_schema()}},
+    }
+}
+
+
+@router.post(
+    "/{model_type}",
+    response_model=None,
+    operation_id="register_model",
+    summary="Make a model of your own known",
+    responses=errors(e400="The registration is wrong (a sentence for each field), or its name is taken."),
+    openapi_extra=_BODY,
+)
+async def register_model(model_type: str, request: Request, grounds: TheGrounds) -> Response:
+    """With `persist` it is still known after a restart. `worker_ip` is accepted; there is one machine."""
+    body = await read_json(request, grounds)
+    if not isinstance(body, dict) or "model" not in body:
+        raise BadRequest('The body must be {"model": REGISTRATION, "persist": true or false}.', param="model")
+    persist = body.get("persist")
+    if persist is not None and not isinstance(persist, bool):
+        raise BadRequest(f"persist is {persist!r}; it must be true or false.", param="persist")
+    await grounds.house.registrations.register(model_type, body["model"], bool(persist))
+    return answer(None)
+
+
+@router.get(
+    "/{model_type}",
+    response_model=list[schemas.Registered],
+    operation_id="list_registrations",
+    summary="List the models of a type that can be launched",
+    responses=errors(e400="There is no such model type."),
+)
+async def list_registrations(model_type: str, house: TheHouse, detailed: bool = False) -> Response:
+    """By name, those of plugins too. With `detailed` whole, and for each variant whether its weights lie here."""
+    models = house.registrations.all(model_type)
+    if detailed:
+        here = partial(_lies_here, house)
+        return answer(await asyncio.to_thread(lambda: [describe_in_detail(*model, here) for model in models]))
+    return answer([{"model_name": family.name, "is_builtin": document is None} for family, document in models])
+
+
+@router.get(
+    "/{model_type}/{name:path}",
+    response_model=schemas.Registered,
+    operation_id="get_registration",
+    summary="A registration",
+    responses=errors(e400="There is no such model, or no such type."),
+)
+async def get_registration(model_type: str, name: str, house: TheHouse) -> Response:
+    """As it was sent, with its defaults; a plugin's model in the same shape."""
+    with known():
+        return answer(describe_registration(*house.registrations.find(model_type, name)))
+
+
+@router.delete(
+    "/{model_type}/{name:path}",
+    response_model=None,
+    operation_id="unregister_model",
+    summary="Forget a registration",
+    responses=errors(e400="The model comes with a plugin, or there is no such type."),
+)
+async def unregister_model(model_type: str, name: str, house: TheHouse) -> Response:
+    """What runs of it runs on. A name that is not known is no error: it is gone."""
+    await house.registrations.unregister(model_type, name)
+    return answer(None)
+
+
+def _lies_here(house: House, variant: Variant) -> bool:
+    return lie_here(variant.sources, house.catalog, house.settings.home)
