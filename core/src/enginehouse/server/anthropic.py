@@ -28,7 +28,8 @@ class _Messages:
 
     async def read(self, body: bytes, heading: Heading, send: Send, grounds: Grounds) -> Asking:
         request = read_messages_request(body)
-        asked = Asked(request.model, bool(request.stream), tuple(request.stop_sequences or ()))
+        shows = request.thinking is None or request.thinking.display != "omitted"
+        asked = Asked(request.model, bool(request.stream), tuple(request.stop_sequences or ()), shows)
         out = Translated(send, MessageWriter(asked, heading.request_id))
         return Asking(TASKS["chat"], request.model, chat_of(request), out)
 

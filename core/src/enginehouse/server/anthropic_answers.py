@@ -21,11 +21,12 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Asked(NamedTuple):
-    """Of the request, what its answer needs."""
+    """Of the request, what its answer needs. shows_thinking: whether thoughts are a part of the answer."""
 
     model: str
     stream: bool
     stop_sequences: tuple[str, ...] = ()
+    shows_thinking: bool = True
 
 
 class MessageWriter:
@@ -52,7 +53,7 @@ class MessageWriter:
             self._usage = chunk.usage
         out: list[bytes] = []
         for choice in chunk.choices[:1]:
-            if choice.delta.reasoning_content:
+            if choice.delta.reasoning_content and self._asked.shows_thinking:
                 out += self._speak("thinking", choice.delta.reasoning_content)
             if choice.delta.content:
                 out += self._speak("text", choice.delta.content)

@@ -75,10 +75,14 @@ class AnthropicToolChoice(msgspec.Struct, frozen=True):
 
 
 class AnthropicThinking(msgspec.Struct, frozen=True):
-    """budget_tokens: a wish that no local engine can hold a model to; it is checked, no more."""
+    """budget_tokens: a wish that no local engine can hold a model to; it is checked, no more.
 
-    type: Literal["enabled", "disabled", "adaptive"]
+    display: "omitted" leaves the thoughts out of the answer.
+    """
+
+    type: Literal["enabled", "disabled", "adaptive", "between_tools"]
     budget_tokens: Positive | None = None
+    display: Literal["summarized", "omitted"] | None = None
 
 
 class CountRequest(msgspec.Struct, frozen=True, kw_only=True):
