@@ -154,6 +154,14 @@ def test_errors_are_what_the_client_documents(ask, change, status, kind, word, s
     assert body["request_id"] == caught.value.request_id
 
 
+def test_tokens_are_counted_as_they_will_be_charged(client, ask) -> None:
+    for fields in ({}, {"system": "You are stoker."}, {"tools": [WEATHER]}):
+        counted = client.messages.count_tokens(model="stoker", messages=QUESTION, **fields)
+        assert counted.input_tokens == ask(**fields).usage.input_tokens
+    with pytest.raises(anthropic.NotFoundError):
+        client.messages.count_tokens(model="nosuch", messages=QUESTION)
+
+
 def test_models(base_url) -> None:
     if not base_url.endswith("/anthropic"):
         return

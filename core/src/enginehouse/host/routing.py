@@ -2,28 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 
 import msgspec
 
-from ..sdk import LaunchFailed, ModelNotFound, NotReady, NotSupported
+from ..sdk import AUXILIARY, LaunchFailed, ModelNotFound, NotReady, NotSupported
+from .turns import LimitReached, Turns
 
+BUSY_RETRY_AFTER_SECONDS = 1  # a turn at a busy model comes when any of its requests ends
 RETRY_AFTER_SECONDS = 5  # a model of ordinary size loads in seconds; a client that knocks more often only costs
 
 
 class Replica(msgspec.Struct, eq=False):
-    """One ready worker. in_flight: requests that the gateway has with it now; the relay counts."""
+    """One ready worker. in_flight: requests that the gateway has with it now; the relay counts.
+
+    used: when the last one ended, or the worker became ready (monotonic seconds). turns: who waits for a request
+    to end, where their number is limited.
+    """
 
     worker_id: str
     replica_id: int
     socket: str
     in_flight: int = 0
+    used: float = msgspec.field(default_factory=time.monotonic)
+    turns: Turns | None = None
+
+    def release(self) -> None:
+        """One request less."""
+        self.in_flight -= 1
+        self.used = time.monotonic()
+        if self.turns is not None:
+            self.turns.step()
 
 
 class Route(msgspec.Struct, eq=False):
     """A deployment as the gateway sees it.
 
     replicas: the ready ones. waiting: why there is none, when there will be; failure: when there will not.
+    limit: requests at once for each replica, and turns: the queue of those beyond. demand: asks for the model to be
+    loaded, where requests may wait for that.
     """
 
     model_uid: str
@@ -31,6 +52,9 @@ class Route(msgspec.Struct, eq=False):
     replicas: tuple[Replica, ...] = ()
     waiting: str = "is still loading"
     failure: str | None = None
+    limit: int | None = None
+    turns: Turns | None = None
+    demand: Callable[[], None] | None = None
 
 
 class RoutingTable:
@@ -38,12 +62,46 @@ class RoutingTable:
 
     def __init__(self) -> None:
         self._routes: dict[str, Route] = {}
+        self._changes: dict[str, asyncio.Future[None]] = {}
+        self._awaited: Counter[str] = Counter()
 
     def put(self, route: Route) -> None:
         self._routes[route.model_uid] = route
+        self._tell(route)
 
     def drop(self, model_uid: str) -> None:
-        self._routes.pop(model_uid, None)
+        route = self._routes.pop(model_uid, None)
+        if route is not None:
+            self._tell(route)
+
+    async def changed(self, model_uid: str) -> None:
+        """Returns after the next change of a route."""
+        change = self._changes.get(model_uid)
+        if change is None:
+            change = self._changes[model_uid] = asyncio.get_running_loop().create_future()
+        await asyncio.shield(change)  # others wait for it too
+
+    @contextmanager
+    def awaiting(self, model_uid: str) -> Iterator[None]:
+        """For as long as a request waits for this model to be loaded."""
+        self._awaited[model_uid] += 1
+        try:
+            yield
+        finally:
+            self._awaited[model_uid] -= 1
+            if not self._awaited[model_uid]:
+                del self._awaited[model_uid]
+
+    def awaited(self, model_uid: str) -> bool:
+        """Whether requests wait for this model to be loaded."""
+        return model_uid in self._awaited
+
+    def _tell(self, route: Route) -> None:
+        change = self._changes.pop(route.model_uid, None)
+        if change is not None:
+            change.set_result(None)
+        if route.turns is not None:
+            route.turns.step()
 
     def get(self, model_uid: str) -> Route | None:
         return self._routes.get(model_uid)
@@ -52,11 +110,12 @@ class RoutingTable:
         """Uids that answer now."""
         return [uid for uid, route in self._routes.items() if route.replicas]
 
-    def pick(self, model_uid: str, task: str, tried: Collection[str] = ()) -> Replica:
-        """The replica with the fewest requests, none of `tried` (worker ids).
+    def pick(self, model_uid: str, task: str, tried: Collection[str] = (), called: bool = False) -> Replica:
+        """The replica with the fewest requests, none of `tried` (worker ids). called: its turn in the queue has come.
+        An auxiliary task needs no declaring.
 
         Raises ModelNotFound, NotSupported when the model has no such task, NotReady while it loads, LaunchFailed
-        when it is down for good.
+        when it is down for good, LimitReached when every replica has as many requests as it may.
         """
         route = self._routes.get(model_uid)
         if route is None:
@@ -65,7 +124,7 @@ class RoutingTable:
                 "Launch it with POST /v1/models or `enginehouse launch`.",
                 param="model",
             )
-        if task not in route.tasks:
+        if route.tasks and task not in route.tasks and task not in AUXILIARY:
             offers = ", ".join(route.tasks)
             raise NotSupported(f"Model {model_uid!r} does not do {task!r}; it does: {offers}.", param="model")
         usable = [replica for replica in route.replicas if replica.worker_id not in tried]
@@ -73,7 +132,14 @@ class RoutingTable:
             raise LaunchFailed(f"Model {model_uid!r} is down: {route.failure} Launch it again when that is mended.")
         if not usable:
             raise NotReady(f"Model {model_uid!r} {route.waiting}; try again.", retry_after=RETRY_AFTER_SECONDS)
-        return min(usable, key=_load)
+        replica = min(usable, key=_load)
+        if route.limit is not None and (replica.in_flight >= route.limit or (route.turns and not called)):
+            raise LimitReached(
+                f"Rate limit reached for the model. Request limit {route.limit} for the model: {model_uid}. "
+                "Try again in a moment.",
+                retry_after=BUSY_RETRY_AFTER_SECONDS,
+            )
+        return replica
 
 
 def _load(replica: Replica) -> int:

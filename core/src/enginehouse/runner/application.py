@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from ..sdk import TASKS, EnginehouseError, NotReady, NotSupported, Overloaded, RunnerOrder, WorkerLost
+from ..sdk import AUXILIARY, TASKS, EnginehouseError, NotReady, NotSupported, Overloaded, RunnerOrder, WorkerLost
 from .answers import Answer
 from .chat import chat_answer
 from .completions import completion_answer
@@ -23,12 +23,14 @@ from .metrics import CONTENT_TYPE as METRICS_TYPE
 from .metrics import Metrics
 from .own_chat import OwnChat
 from .sse import error_event
+from .tokens import ask_tokenizer
 from .writing import Writer, as_enginehouse_error
 
 RETRY_SECONDS = 1  # a queue moves on within a second, and knocking is cheap
 
 _log = logging.getLogger(__name__)
 _TASK_OF = {task.route: name for name, task in TASKS.items()}
+_AUXILIARY_OF = {task.route: name for name, task in AUXILIARY.items()}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -60,6 +62,8 @@ class Application:
         try:
             if method == "POST" and path in _TASK_OF:
                 await self._serve(_TASK_OF[path], exchange)
+            elif method == "POST" and path in _AUXILIARY_OF:
+                await self._assist(_AUXILIARY_OF[path], exchange)
             elif method == "GET" and path in self._pages:
                 await self._pages[path](exchange)
             else:
@@ -100,9 +104,30 @@ class Application:
             if not self.metrics.in_flight:
                 self.idle.set()
 
+    async def _assist(self, task: str, exchange: Exchange) -> None:
+        """What is asked of any model beside its tasks: small, so a client that leaves meanwhile is not watched for."""
+        hosted = self._admit(task)
+        self.metrics.requests[task] += 1
+        self.metrics.in_flight += 1
+        self.idle.clear()
+        try:
+            request = decode_request(task, await exchange.body())
+            exchange.rename(request.request_id)
+            await exchange.answer(_encode(await self._ask_tokenizer(hosted, task, request, exchange.request_id)))
+        finally:
+            self.metrics.in_flight -= 1
+            if not self.metrics.in_flight:
+                self.idle.set()
+
+    async def _ask_tokenizer(self, hosted: Hosted, task: str, request: Any, request_id: str) -> Any:
+        try:
+            return await ask_tokenizer(hosted, task, request)
+        except Exception as error:
+            raise as_enginehouse_error(error, request_id) from error
+
     def _admit(self, task: str) -> Hosted:
         """The engine, if it takes this request now. Raises NotSupported, NotReady or Overloaded."""
-        if task not in self._order.tasks:
+        if task in TASKS and task not in self._order.tasks:
             offers = ", ".join(self._order.tasks)
             raise NotSupported(f"Model {self._model_uid!r} does not do {task!r}; it does: {offers}.", param="model")
         state, hosted = self._hosting.state, self._hosting.hosted

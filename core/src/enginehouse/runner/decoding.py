@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from ..sdk import TASKS, BadRequest
+from ..sdk import AUXILIARY, TASKS, BadRequest
 
 _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
-    name: msgspec.json.Decoder(task.request) for name, task in TASKS.items()
+    name: msgspec.json.Decoder(task.request) for name, task in (*TASKS.items(), *AUXILIARY.items())
 }
 _PLACE = re.compile(r" - at `(?:key in )?\$\.?(.*?)`$")
 _MISSING = re.compile(r"missing required field `(\w+)`")

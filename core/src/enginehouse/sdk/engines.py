@@ -143,3 +143,23 @@ class TextEngine(Engine, Protocol):
     ) -> str | list[int]:
         """The prompt of a conversation, by the model's chat template. Raises BadRequest when the template refuses."""
         ...
+
+
+class Tokenizing(Protocol):
+    """What an engine may offer beside its tasks: each method that is there answers its route, the others are refused.
+
+    The methods run on a thread, at any time after `load`, several at once. They raise BadRequest for ids that the
+    vocabulary does not have.
+    """
+
+    def tokenize(self, text: str, special_tokens: bool = False) -> list[int]:
+        """Token ids of a text. special_tokens: the text spells its special tokens out, so none are added."""
+        ...
+
+    def detokenize(self, ids: list[int]) -> str:
+        """The text of token ids, special tokens left out."""
+        ...
+
+    def convert_ids_to_tokens(self, ids: list[int]) -> list[str]:
+        """Each id as the vocabulary spells it."""
+        ...

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from .chat import ChatChunk, ChatCompletion, ChatRequest
 from .completions import Completion, CompletionRequest
+from .tokens import (
+    ConvertIdsRequest,
+    DetokenizeAnswer,
+    DetokenizeRequest,
+    TokenizeAnswer,
+    TokenizeRequest,
+)
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """A task. request, answer, chunk: structs of its route's body, answer, and one event of its stream.
+    """A task. request, answer, chunk: types of its route's body, its answer, and one event of its stream, if any.
 
     ends_with_done: whether its stream ends with `data: [DONE]` by default. LangChain's `astream` breaks on
     it after completions, and nobody needs it there.
@@ -19,8 +28,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     route: str
     summary: str
     request: type[msgspec.Struct]
-    answer: type[msgspec.Struct]
-    chunk: type[msgspec.Struct]
+    answer: Any
+    chunk: type[msgspec.Struct] | None = None
     ends_with_done: bool = True
 
 
@@ -46,3 +55,32 @@ TASKS: dict[str, Task] = {
         ),
     )
 }
+
+AUXILIARY: dict[str, Task] = {
+    task.name: task
+    for task in (
+        Task(
+            name="tokenize",
+            route="/v1/tokenize",
+            summary="Token ids of a text or a conversation",
+            request=TokenizeRequest,
+            answer=TokenizeAnswer,
+        ),
+        Task(
+            name="detokenize",
+            route="/v1/detokenize",
+            summary="The text of token ids",
+            request=DetokenizeRequest,
+            answer=DetokenizeAnswer,
+        ),
+        Task(
+            name="convert_ids_to_tokens",
+            route="/v1/convert_ids_to_tokens",
+            summary="Each token id as the tokenizer's vocabulary spells it",
+            request=ConvertIdsRequest,
+            answer=list[str] | list[list[str]],
+        ),
+    )
+}
+"""What can be asked of any model beside its tasks, answered where its engine has a method of that name; no engine
+declares them. See `enginehouse.sdk.engines.Tokenizing`."""

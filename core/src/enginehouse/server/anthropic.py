@@ -5,20 +5,23 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 from starlette.types import Send
 
 from ..host.views import DeploymentView
-from ..sdk import TASKS, ModelNotFound
+from ..sdk import AUXILIARY, TASKS, ModelNotFound, TokenizeAnswer
 from . import describe
 from .anthropic_answers import Asked, MessageWriter
-from .anthropic_requests import chat_of, read_messages_request
+from .anthropic_errors import error_of, headers_of
+from .anthropic_requests import chat_of, prompt_of, read_count_request, read_messages_request
 from .arrivals import Heading
+from .chat_events import Refusal
 from .relay import Out
 from .surface import Grounds, TheHouse, answer
 from .surfaces import Asking, respond
-from .translation import Translated
+from .translation import Headers, Restated, Translated
 
 router = APIRouter(tags=["anthropic"])
 
@@ -37,7 +40,38 @@ class _Messages:
         return Translated(send, MessageWriter(Asked("", stream=False), heading.request_id))
 
 
+class _CountTokens:
+    """`POST /v1/messages/count_tokens`."""
+
+    async def read(self, body: bytes, heading: Heading, send: Send, grounds: Grounds) -> Asking:
+        request = read_count_request(body)
+        prompt = prompt_of(request)
+        prompt.pop("parallel_tool_calls", None)
+        return Asking(AUXILIARY["tokenize"], request.model, prompt, self.refusing(heading, send))
+
+    def refusing(self, heading: Heading, send: Send) -> Out:
+        return Restated(send, _Count(heading.request_id))
+
+
+class _Count:
+    """A worker's tokens as their number."""
+
+    def __init__(self, request_id: bytes) -> None:
+        self._request_id = request_id
+
+    def restate(self, body: bytes) -> bytes:
+        return msgspec.json.encode({"input_tokens": _counted.decode(body).count})
+
+    def refusal(self, refusal: Refusal) -> bytes:
+        return msgspec.json.encode(error_of(refusal, self._request_id.decode()))
+
+    def headers(self) -> Headers:
+        return headers_of(self._request_id)
+
+
 _messages = _Messages()
+_count_tokens = _CountTokens()
+_counted = msgspec.json.Decoder(TokenizeAnswer)
 
 
 @router.post("/v1/messages", operation_id="create_message", summary="Answer a conversation, Anthropic's way")
@@ -45,6 +79,15 @@ _messages = _Messages()
 async def create_message(request: Request) -> Response:
     """With `stream`, events of the message as they are made."""
     return respond(_messages, request)
+
+
+@router.post(
+    "/v1/messages/count_tokens", operation_id="count_tokens", summary="Tokens that a message's prompt would have"
+)
+@router.post("/anthropic/v1/messages/count_tokens", operation_id="count_tokens_there", include_in_schema=False)
+async def count_tokens(request: Request) -> Response:
+    """Counted by the model's own tokenizer; 400 where its engine does not offer it."""
+    return respond(_count_tokens, request)
 
 
 @router.get("/anthropic/v1/models", operation_id="list_anthropic_models", summary="Running models, Anthropic's way")

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from ..host.launch_request import LaunchRequest
-from ..sdk import TASKS, Task
+from ..sdk import AUXILIARY, TASKS, Task
 
 TAGS = [
     {"name": "inference", "description": "Tasks that models answer. Requests are relayed to the model's worker."},
@@ -33,18 +33,22 @@ def build_openapi(app: FastAPI) -> dict[str, Any]:
     document = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes, tags=TAGS
     )
-    document["paths"].update({task.route: {"post": _operation(task)} for task in TASKS.values()})
+    document["paths"].update({task.route: {"post": _operation(task)} for task in _tasks()})
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas.update(_components())
     app.openapi_schema = document
     return document
 
 
+def _tasks() -> tuple[Task, ...]:
+    return (*TASKS.values(), *AUXILIARY.values())
+
+
 def _structs() -> list[type[msgspec.Struct]]:
-    found: list[type[msgspec.Struct]] = [LaunchRequest]
-    for task in TASKS.values():
+    found: list[Any] = [LaunchRequest]
+    for task in _tasks():
         found += (task.request, task.answer, task.chunk)
-    return list(dict.fromkeys(found))
+    return [struct for struct in dict.fromkeys(found) if isinstance(struct, type)]
 
 
 def _components() -> dict[str, Any]:
@@ -56,13 +60,11 @@ def _components() -> dict[str, Any]:
 
 
 def _operation(task: Task) -> dict[str, Any]:
-    answered = {
-        "description": "The answer; with `stream`, events of it as they are made.",
-        "content": {
-            "application/json": {"schema": _ref(task.answer)},
-            "text/event-stream": {"schema": _ref(task.chunk)},
-        },
-    }
+    content = {"application/json": {"schema": _schema(task.answer)}}
+    if task.chunk is not None:
+        content["text/event-stream"] = {"schema": _ref(task.chunk)}
+    streams = "; with `stream`, events of it as they are made" if task.chunk is not None else ""
+    answered = {"description": f"The answer{streams}.", "content": content}
     errors = {
         str(status): {
             "description": text,
@@ -77,6 +79,11 @@ def _operation(task: Task) -> dict[str, Any]:
         "requestBody": {"required": True, "content": {"application/json": {"schema": _ref(task.request)}}},
         "responses": {"200": answered, **errors},
     }
+
+
+def _schema(kind: Any) -> dict[str, Any]:
+    """A struct's reference, or the schema of what is no struct."""
+    return _ref(kind) if isinstance(kind, type) else msgspec.json.schema(kind)
 
 
 def _ref(struct: type[msgspec.Struct]) -> dict[str, str]:

@@ -12,17 +12,35 @@ from typing import Protocol
 import msgspec
 from starlette.types import Send
 
-from ..sdk import EnginehouseError, WorkerLost
+from ..sdk import EngineFailed, EnginehouseError, WorkerLost
 from .chat_events import ChatEvents, Chunk, Refusal, read_refusal
 from .relay import CLIENT_CLOSED, Opened
 from .upstream import Answer, WorkerGone
 
+ANSWER_BYTES = 2**28  # of an answer that is held whole: the tokens of the longest text that a body may hold
 ERROR_BYTES = 2**20  # of a worker's error answer; what is longer is no message
 
 Headers = list[tuple[bytes, bytes]]
 
 
-class Writer(Protocol):
+class Style(Protocol):
+    """How a surface says what is the same for all its answers."""
+
+    def refusal(self, refusal: Refusal) -> bytes:
+        """An error answer's JSON body."""
+
+    def headers(self) -> Headers:
+        """Headers of every answer."""
+
+
+class Restater(Style, Protocol):
+    """A worker's whole answer in a surface's own shape."""
+
+    def restate(self, body: bytes) -> bytes:
+        """The answer's JSON body. Raises msgspec.DecodeError for a body that is none."""
+
+
+class Writer(Style, Protocol):
     """One answer in a surface's own shape: pure, from chunks to bytes.
 
     stream: whether events are wanted; else only `whole` gives bytes.
@@ -51,12 +69,6 @@ class Writer(Protocol):
     def failing(self, refusal: Refusal) -> bytes:
         """The event that ends a stream in mid answer."""
 
-    def refusal(self, refusal: Refusal) -> bytes:
-        """An error answer's JSON body."""
-
-    def headers(self) -> Headers:
-        """Headers of every answer."""
-
 
 class Failed(Exception):
     """The worker's answer failed after it had begun."""
@@ -66,15 +78,13 @@ class Failed(Exception):
         self.refusal = refusal
 
 
-class Translated:
-    """An `Out` of the relay that writes with a Writer."""
+class _Sending:
+    """What both ways back share: how whole answers, errors and pieces are sent and counted."""
 
-    __slots__ = ("_begun", "_send", "_writer", "bytes", "status")
-
-    def __init__(self, send: Send, writer: Writer) -> None:
+    def __init__(self, send: Send, style: Style) -> None:
         self._send = send
-        self._writer = writer
-        self._begun = False
+        self._style = style
+        self.begun = False
         self.status = CLIENT_CLOSED
         self.bytes = 0
 
@@ -95,6 +105,36 @@ class Translated:
             await self._fail(failed.refusal)
 
     async def _relay(self, opened: Opened) -> None:
+        raise NotImplementedError
+
+    async def _fail(self, refusal: Refusal) -> None:
+        retry = [] if refusal.retry_after is None else [(b"retry-after", str(refusal.retry_after).encode())]
+        await self._whole(refusal.status, self._style.refusal(refusal), retry)
+
+    async def _whole(self, status: int, body: bytes, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        await self._begin(status, b"application/json", [(b"content-length", str(len(body)).encode()), *more])
+        await self._piece(body, more=False)
+
+    async def _begin(self, status: int, kind: bytes, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        self.begun = True
+        self.status = status
+        headers = [(b"content-type", kind), *more, *self._style.headers()]
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def _piece(self, piece: bytes, *, more: bool = True) -> None:
+        if piece or not more:
+            self.bytes += len(piece)
+            await self._send({"type": "http.response.body", "body": piece, "more_body": more})
+
+
+class Translated(_Sending):
+    """An `Out` of the relay that writes a worker's chat stream with a Writer."""
+
+    def __init__(self, send: Send, writer: Writer) -> None:
+        super().__init__(send, writer)
+        self._writer = writer
+
+    async def _relay(self, opened: Opened) -> None:
         writer, answer, events, piece = self._writer, opened.answer, ChatEvents(), opened.first
         if writer.stream:
             await self._begin(200, b"text/event-stream; charset=utf-8")
@@ -112,25 +152,25 @@ class Translated:
         await self._piece(writer.closing(), more=False)
 
     async def _fail(self, refusal: Refusal) -> None:
-        if self._begun:
+        if self.begun:
             return await self._piece(self._writer.failing(refusal), more=False)
-        retry = [] if refusal.retry_after is None else [(b"retry-after", str(refusal.retry_after).encode())]
-        await self._whole(refusal.status, self._writer.refusal(refusal), retry)
+        await super()._fail(refusal)
 
-    async def _whole(self, status: int, body: bytes, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
-        await self._begin(status, b"application/json", [(b"content-length", str(len(body)).encode()), *more])
-        await self._piece(body, more=False)
 
-    async def _begin(self, status: int, kind: bytes, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
-        self._begun = True
-        self.status = status
-        headers = [(b"content-type", kind), *more, *self._writer.headers()]
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+class Restated(_Sending):
+    """An `Out` of the relay that waits for a worker's whole answer and says it in another shape."""
 
-    async def _piece(self, piece: bytes, *, more: bool = True) -> None:
-        if piece or not more:
-            self.bytes += len(piece)
-            await self._send({"type": "http.response.body", "body": piece, "more_body": more})
+    def __init__(self, send: Send, restater: Restater) -> None:
+        super().__init__(send, restater)
+        self._restater = restater
+
+    async def _relay(self, opened: Opened) -> None:
+        body = await read_whole(opened.answer, opened.first, ANSWER_BYTES)
+        try:
+            told = self._restater.restate(body)
+        except msgspec.DecodeError as error:
+            raise EngineFailed(f"The worker's answer cannot be read: {error}. See its log.") from error
+        await self._whole(200, told)
 
 
 def _take(writer: Writer, events: Iterable[Chunk | Refusal]) -> tuple[bytes, Refusal | None]:

@@ -95,7 +95,19 @@ class TransformersEngine:
 
     def detokenize(self, ids: list[int]) -> str:
         """The text of token ids, special tokens left out."""
+        self._check_ids(ids)
         return self._decode(ids)
+
+    def convert_ids_to_tokens(self, ids: list[int]) -> list[str]:
+        """Each id as the vocabulary spells it; an id that only pads the model's output is spelled as nothing."""
+        self._check_ids(ids)
+        tokens: list[str | None] = self._ready().tokenizer.convert_ids_to_tokens(ids)
+        return [token or "" for token in tokens]
+
+    def _check_ids(self, ids: list[int]) -> None:
+        size = self._ready().vocabulary
+        if wrong := [token for token in ids if not 0 <= token < size]:
+            raise BadRequest(f"There is no token {wrong[0]}: ids go from 0 to {size - 1}.", param="tokens")
 
     def _ready(self) -> Loaded:
         if self._loaded is None:
