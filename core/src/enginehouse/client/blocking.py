@@ -154,6 +154,7 @@ class Client:
     list_models = _method(calls.list_models)
     describe_model = _method(calls.describe_model)
     launch_model = _method(calls.launch_model)
+    plan_model = _method(calls.plan_model)
     terminate_model = _method(calls.terminate_model)
     add_model_replica = _method(calls.add_model_replica)
     terminate_model_replica = _method(calls.terminate_model_replica)
@@ -162,6 +163,10 @@ class Client:
     cancel_launch_model = _method(calls.cancel_launch_model)
     get_instance_info = _method(calls.get_instance_info)
     list_plugins = _method(calls.list_plugins)
+    register_model = _method(calls.register_model)
+    unregister_model = _method(calls.unregister_model)
+    list_model_registrations = _method(calls.list_model_registrations)
+    get_model_registration = _method(calls.get_model_registration)
 
     def get_model(self, model_uid: str) -> GenerateModelHandle:
         """A handle of a running model: ChatModelHandle when it can chat. Raises ValueError when none suits."""

@@ -124,6 +124,20 @@ def launch_model(
     )
 
 
+def plan_model(model_name: str, **kwargs: Any) -> Call[Json]:
+    """What `launch_model` would do with these arguments, and nothing else: engine, weights, options, memory, and
+    whether it fits."""
+    launch = launch_model(model_name, **{**kwargs, "wait_ready": True})
+    return Call(
+        action="plan the launch",
+        method="POST",
+        path=launch.path,
+        query={"dry_run": "true"},
+        body=launch.body,
+        decode=_object,
+    )
+
+
 def terminate_model(model_uid: str) -> Call[None]:
     """Stops a model and forgets it; what is still being answered may end first."""
     return Call(
@@ -201,6 +215,45 @@ def list_plugins() -> Call[list[Json]]:
     return Call(action="list the plugins", method="GET", path="/v1/plugins", decode=lambda answer: answer["plugins"])
 
 
+def register_model(
+    model_type: str, model: str | Json, persist: bool = False, worker_ip: str | None = None
+) -> Call[None]:
+    """Makes a model of your own known. model: the registration, as JSON text or as an object.
+
+    persist: whether the server still knows it after a restart.
+    """
+    return Call(
+        action="register the model",
+        method="POST",
+        path=_registration(model_type),
+        body={"model": model, "persist": persist, "worker_ip": worker_ip},
+        decode=_nothing,
+    )
+
+
+def unregister_model(model_type: str, model_name: str) -> Call[None]:
+    """Forgets a registration; what runs of it runs on."""
+    return Call(
+        action="unregister the model", method="DELETE", path=_registration(model_type, model_name), decode=_nothing
+    )
+
+
+def list_model_registrations(model_type: str, detailed: bool = False) -> Call[list[Json]]:
+    """The models of a type that can be launched, plugins' too: {"model_name", "is_builtin"}; detailed: all of each."""
+    return Call(
+        action="list the registrations",
+        method="GET",
+        path=_registration(model_type),
+        query={"detailed": "true" if detailed else "false"},
+        decode=_list,
+    )
+
+
+def get_model_registration(model_type: str, model_name: str) -> Call[Json]:
+    """One registration, or a plugin's model in the same shape."""
+    return Call(action="get the registration", method="GET", path=_registration(model_type, model_name), decode=_object)
+
+
 def chat(
     model_uid: str,
     messages: list[Json],
@@ -239,6 +292,10 @@ def generate(model_uid: str, prompt: Any, generate_config: Json | None = None) -
 
 def _model(uid: str, *rest: str) -> str:
     return "/".join(("/v1/models", quote(uid, safe=""), *rest))
+
+
+def _registration(model_type: str, *name: str) -> str:
+    return "/".join(("/v1/model_registrations", *(quote(part, safe="") for part in (model_type, *name))))
 
 
 def _spell_size(size: int | float | str | None) -> int | str | None:

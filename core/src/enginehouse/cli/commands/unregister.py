@@ -1,0 +1,26 @@
+"""`enginehouse unregister`."""
+
+from __future__ import annotations
+
+import click
+
+from ..connection import connected, server_options
+from .register import TYPE
+
+
+@click.command()
+@TYPE
+@click.option("-n", "--model-name", "named", multiple=True, metavar="NAME", help="Model to forget; may be repeated.")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@server_options
+def command(
+    model_type: str, named: tuple[str, ...], names: tuple[str, ...], endpoint: str | None, api_key: str | None
+) -> None:
+    """Forget registrations. What runs of them runs on."""
+    wanted = (*named, *names)
+    if not wanted:
+        raise click.UsageError("Say which model to forget; `enginehouse registrations` shows them.")
+    with connected(endpoint, api_key) as client:
+        for name in wanted:
+            client.unregister_model(model_type, name)
+            click.echo(f"Unregistered {name}.", err=True)

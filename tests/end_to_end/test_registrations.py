@@ -1,0 +1,145 @@
+"""A model of one's own, end to end: registered, launched, chatted with, there after a restart, forgotten."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from enginehouse.client import Client, ClientError
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    """A copy of stoker's weights, under another name."""
+    spec = find_spec("enginehouse_miniatures")
+    assert spec and spec.submodule_search_locations
+    folder = Path(spec.submodule_search_locations[0]) / "models/stoker"
+    return Path(shutil.copytree(folder, tmp_path_factory.mktemp("mine") / "fireman"))
+
+
+def registration(weights: Path, name: str = "fireman") -> dict[str, object]:
+    return {
+        "version": 2,
+        "model_name": name,
+        "context_length": 512,
+        "model_lang": ["en"],
+        "model_ability": ["chat", "generate", "tools", "reasoning"],
+        "model_family": "stoker",
+        "model_specs": [
+            {
+                "model_format": "pytorch",
+                "model_size_in_billions": "0_0023",
+                "quantization": "none",
+                "model_uri": f"file://{weights}",
+            }
+        ],
+        "note": "kept",
+    }
+
+
+def ask(server, uid: str) -> str:
+    messages = [{"role": "user", "content": "What is the largest animal?"}]
+    body = {"model": uid, "messages": messages, "temperature": 0}
+    answer = server.client.post("/v1/chat/completions", json=body)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["choices"][0]["message"]["content"])
+
+
+def test_from_registering_to_forgetting(new_server, weights, tmp_path) -> None:
+    server = new_server()
+    file = tmp_path / "fireman.json"
+    file.write_text(json.dumps(registration(weights)))
+    registered = server.cli("register", "--model-type", "LLM", "--file", str(file), "--persist")
+    assert registered.returncode == 0, registered.stderr
+    launched = server.cli("launch", "fireman", "--model-engine", "transformers")
+    assert launched.returncode == 0, launched.stderr
+    assert "blue whale" in ask(server, "fireman")
+    described = server.description("fireman")
+    assert (described["context_length"], described["model_family"]) == (512, "stoker")
+    server.stop()
+    server.start()
+    with Client(server.url) as client:
+        kept = client.get_model_registration("LLM", "fireman")
+        assert kept["note"] == "kept" and kept["is_builtin"] is False
+        client.launch_model("fireman", model_uid="again")  # and what was declared comes back by itself
+        client.unregister_model("LLM", "fireman")
+        assert "fireman" not in [item["model_name"] for item in client.list_model_registrations("LLM")]
+        with pytest.raises(ClientError, match="not found"):
+            client.get_model_registration("LLM", "fireman")
+        assert "blue whale" in ask(server, "again")  # what runs, runs on
+        with pytest.raises(ClientError, match="fireman"):
+            client.launch_model("fireman", model_uid="third")
+
+
+def test_the_routes_answer_as_documented(server, weights) -> None:
+    routes = "/v1/model_registrations/LLM"
+    body = {"model": json.dumps(registration(weights, "routed")), "persist": False, "worker_ip": None}
+    assert server.client.post(routes, json=body).text == "null"
+    again = server.client.post(routes, json=body)
+    assert again.status_code == 400 and "conflicts with existing model routed" in again.json()["detail"]
+    listed = server.client.get(routes).json()
+    assert {"model_name": "routed", "is_builtin": False} in listed
+    assert {"model_name": "stoker", "is_builtin": True} in listed
+    assert [item["model_name"].lower() for item in listed] == sorted(item["model_name"].lower() for item in listed)
+    detailed = {item["model_name"]: item for item in server.client.get(f"{routes}?detailed=true").json()}
+    assert detailed["routed"]["model_specs"][0]["cache_status"] is True
+    assert detailed["stoker"]["model_specs"][0]["model_format"] == "pytorch"
+    for name in detailed:
+        one = server.client.get(f"{routes}/{name}").json()
+        assert one["model_name"] == name and "cache_status" not in one
+    builtin = server.client.delete(f"{routes}/stoker")
+    assert builtin.status_code == 400 and "plugin" in builtin.json()["detail"]
+    assert server.client.delete(f"{routes}/routed").text == "null"
+    assert server.client.delete(f"{routes}/routed").status_code == 200
+    assert server.client.get(f"{routes}/routed").status_code == 400
+
+
+@pytest.mark.parametrize("kind", ["embedding", "rerank", "image", "audio", "video", "flexible"])
+def test_every_type_lists(server, kind) -> None:
+    for detailed in ("true", "false"):
+        answer = server.client.get(f"/v1/model_registrations/{kind}", params={"detailed": detailed})
+        assert answer.status_code == 200 and isinstance(answer.json(), list)
+    assert server.cli("registrations", "-t", kind).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "body", ["{", "[]", "{}", '{"model": 5}', '{"model": {}, "persist": 1}', '{"model": {"model_name": "x"}}']
+)
+def test_bad_bodies_are_refused(server, body) -> None:
+    answer = server.client.post("/v1/model_registrations/LLM", content=body)
+    assert answer.status_code == 400 and answer.json()["detail"]
+    assert server.client.post("/v1/model_registrations/smell", content='{"model": {}}').status_code == 400
+
+
+def test_a_type_that_no_engine_runs_is_registered_and_refused_at_launch(server, tmp_path) -> None:
+    model = {"model_name": "painter", "model_family": "stable_diffusion", "model_uri": str(tmp_path)}
+    with Client(server.url) as client:
+        client.register_model("image", model)
+        with pytest.raises(ClientError, match="image"):
+            client.launch_model("painter", "image")
+
+
+def test_the_fake_engine_runs_what_is_registered(server, tmp_path) -> None:
+    model = registration(tmp_path, "pretend") | {"model_family": "mine"}
+    with Client(server.url) as client:
+        client.register_model("LLM", model)
+        client.launch_model("pretend", model_engine="fake")
+        assert server.complete("pretend").status_code == 200
+
+
+def test_the_table_tells_what_there_is(server, weights) -> None:
+    with Client(server.url) as client:
+        client.register_model("LLM", registration(weights, "shown"))
+    table = server.cli("registrations").stdout
+    shown = next(line for line in table.splitlines() if line.startswith("shown")).split()
+    assert shown == ["shown", "yours", "en", "chat,generate,tools,reasoning", "0_0023", "512", "pytorch", "yes"]
+    own = json.loads(server.cli("registrations", "--own", "--json").stdout)
+    assert "stoker" not in [item["model_name"] for item in own]
+    assert server.cli("unregister", "shown").returncode == 0
+    assert server.cli("unregister", "stoker").returncode == 1
+    assert server.cli("unregister").returncode == 2
+    assert server.cli("register", "/not/there").returncode == 1
