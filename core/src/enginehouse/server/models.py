@@ -13,12 +13,14 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from ..host.launch_request import LaunchRequest, parse_launch
+from ..host.outlook import foretell
 from ..host.routing import RETRY_AFTER_SECONDS
 from ..host.views import DeploymentView
 from ..sdk import BadRequest, LaunchFailed, ModelNotFound, NotReady
 from . import describe, schemas
 from .arrivals import read_body
 from .errors import UnknownModel
+from .plans import PlannedLaunch, describe_outlook
 from .surface import Grounds, TheGrounds, TheHouse, answer, errors
 
 T = TypeVar("T")
@@ -43,7 +45,7 @@ async def list_models(house: TheHouse, all: bool = False) -> Response:
 
 @router.post(
     "",
-    response_model=schemas.Launched,
+    response_model=schemas.Launched | PlannedLaunch,
     operation_id="launch_model",
     summary="Launch a model",
     responses=errors(
@@ -54,13 +56,19 @@ async def list_models(house: TheHouse, all: bool = False) -> Response:
     ),
     openapi_extra=_LAUNCH_BODY,
 )
-async def launch_model(request: Request, grounds: TheGrounds, wait_ready: bool | None = None) -> Response:
+async def launch_model(
+    request: Request, grounds: TheGrounds, wait_ready: bool | None = None, dry_run: bool = False
+) -> Response:
     """Unknown fields go to the engine as options. Unless `wait_ready` is false, answers when the model is ready.
 
-    A caller that goes away meanwhile does not stop the launch; cancelling it does.
+    A caller that goes away meanwhile does not stop the launch; cancelling it does. With `dry_run` nothing is done:
+    the answer says what would be, how much memory it takes and whether it fits.
     """
     body = await read_json(request, grounds)
     launch = parse_launch(body)
+    if dry_run:
+        house = grounds.house
+        return answer(describe_outlook(await foretell(launch, house.plugins, house.settings)))
     wait = _wish_to_wait(body) if wait_ready is None else wait_ready
     uid = await grounds.house.deployments.launch(launch)
     if wait:

@@ -1,0 +1,152 @@
+"""A launch foretold: the plan, and everything that can be known of it before anything is done."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from packaging.requirements import Requirement
+
+from ..sdk import EngineSpec, Variant
+from .devices import Machine
+from .fitting import Case, Fit, estimate_case, find_alternatives, fit
+from .knowledge import gather_knowledge
+from .launch_request import LaunchRequest
+from .matching import Mismatch, mismatches
+from .memory import Estimate, Holdings, look_at_weights
+from .planning import Knowledge, Plan, make_plan
+from .plugins import PluginCensus
+from .settings import Settings
+from .whereabouts import Whereabouts, find_weights
+
+PROVISIONER = "system"  # the one that workers of Python engines get
+
+
+class OtherEngine(msgspec.Struct, frozen=True, kw_only=True):
+    """An engine that was not chosen. reasons: why it cannot; none when it could, too."""
+
+    name: str
+    usable: bool
+    reasons: tuple[Mismatch, ...] = ()
+
+
+class RequirementState(msgspec.Struct, frozen=True, kw_only=True):
+    """A PEP 508 requirement. installed: the version that is there; satisfied: whether nothing is missing."""
+
+    requirement: str
+    installed: str | None
+    satisfied: bool
+
+
+class EnvironmentOutlook(msgspec.Struct, frozen=True, kw_only=True):
+    """What the worker will run with."""
+
+    provisioner: str
+    interpreter: str
+    requirements: tuple[RequirementState, ...]
+
+
+class OptionState(msgspec.Struct, frozen=True, kw_only=True):
+    """An option of the engine. is_default: nobody gave it."""
+
+    name: str
+    value: Any
+    is_default: bool
+    description: str = ""
+
+
+class Outlook(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan and its consequences. memory: of one replica."""
+
+    plan: Plan
+    other_engines: tuple[OtherEngine, ...]
+    weights: Whereabouts
+    environment: EnvironmentOutlook
+    options: tuple[OptionState, ...]
+    memory: Estimate
+    fit: Fit
+
+
+async def foretell(request: LaunchRequest, census: PluginCensus, settings: Settings) -> Outlook:
+    """What a launch would do. Nothing is written, fetched or started. Raises what the launch would raise."""
+    known = await gather_knowledge(census, settings)
+    plan = make_plan(request, known)
+    return await asyncio.to_thread(look_ahead, plan, known, settings.home)
+
+
+def look_ahead(plan: Plan, known: Knowledge, home: Path) -> Outlook:
+    """The outlook of a plan. Reads headers of weights that are here; changes nothing."""
+    engine = engine_of(plan, known)
+    weights = find_weights(plan.source, known.contributions, home, plan.variant.weight_bytes)
+    case = Case(plan=plan, engine=engine, held=holdings(plan.variant, weights), machine=known.machine)
+    found = fit(case)
+    if found.fits is False:
+        more = find_alternatives(case, known, lambda variant: _hold(variant, known, home))
+        found = msgspec.structs.replace(found, alternatives=more)
+    return Outlook(
+        plan=plan,
+        other_engines=tuple(_others(plan, known)),
+        weights=weights,
+        environment=_environment(engine, known.machine),
+        options=tuple(option_states(engine, plan.options)),
+        memory=estimate_case(case),
+        fit=found,
+    )
+
+
+def estimate_plan(plan: Plan, known: Knowledge, home: Path) -> Estimate:
+    """What one replica of a plan takes, by component."""
+    weights = find_weights(plan.source, known.contributions, home, plan.variant.weight_bytes)
+    held = holdings(plan.variant, weights)
+    return estimate_case(Case(plan=plan, engine=engine_of(plan, known), held=held, machine=known.machine))
+
+
+def engine_of(plan: Plan, known: Knowledge) -> EngineSpec:
+    return next(engine for engine in known.contributions.engines if engine.name == plan.engine)
+
+
+def holdings(variant: Variant, weights: Whereabouts) -> Holdings:
+    return look_at_weights(variant, Path(weights.path) if weights.path else None)
+
+
+def requirement_states(engine: EngineSpec, machine: Machine) -> Iterator[RequirementState]:
+    """Each requirement of an engine, with what is installed."""
+    for text in engine.requirements:
+        requirement = Requirement(text)
+        wanted = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        version = machine.packages.get(requirement.name)
+        fine = version is not None and requirement.specifier.contains(version, prereleases=True)
+        yield RequirementState(requirement=text, installed=version, satisfied=fine or not wanted)
+
+
+def option_states(engine: EngineSpec, given: dict[str, Any]) -> Iterator[OptionState]:
+    """All options of an engine, those that were given with their values."""
+    values = {**msgspec.to_builtins(engine.options()), **given}
+    fields = msgspec.json.schema(engine.options).get("$defs", {}).get(engine.options.__name__, {}).get("properties", {})
+    for name, value in values.items():
+        description = str(fields.get(name, {}).get("description", ""))
+        yield OptionState(name=name, value=value, is_default=name not in given, description=description)
+
+
+def _hold(variant: Variant, known: Knowledge, home: Path) -> Holdings:
+    weights = find_weights(variant.sources[0], known.contributions, home, variant.weight_bytes)
+    return holdings(variant, weights)
+
+
+def _others(plan: Plan, known: Knowledge) -> Iterator[OtherEngine]:
+    for engine in known.contributions.engines:
+        if engine.name != plan.engine:
+            reasons = mismatches(engine, plan.family, plan.variant, known.machine)
+            yield OtherEngine(name=engine.name, usable=not reasons, reasons=reasons)
+
+
+def _environment(engine: EngineSpec, machine: Machine) -> EnvironmentOutlook:
+    return EnvironmentOutlook(
+        provisioner=PROVISIONER,
+        interpreter=sys.executable,
+        requirements=tuple(requirement_states(engine, machine)),
+    )
