@@ -20,7 +20,7 @@ $(STAMP): constraints.txt pyproject.toml core/pyproject.toml $(PLUGINS:%=%/pypro
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed: set PYTHON=/path/to/python3"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --requirement requirements-dev.txt \
-	  --editable 'core[server]' --editable plugins/miniatures \
+	  --editable 'core[server,hub]' --editable plugins/miniatures \
 	  --editable 'plugins/transformers_engine[runtime]' --editable tests/fake_engine --editable .
 	touch $(STAMP)
 

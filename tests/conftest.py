@@ -195,3 +195,42 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running = Server(home).start()
     yield running
     end(running)
+
+
+class ModelHub:
+    """`tests/hub/small_hub.py` in a process of its own; faults are ordered by name, see there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        script = Path(__file__).parent / "hub" / "small_hub.py"
+        self.process = subprocess.Popen([sys.executable, str(script), str(folder)], stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self.url = f"http://127.0.0.1:{int(self.process.stdout.readline())}"
+
+    def put(self, repository: str, files: dict[str, bytes]) -> None:
+        """Adds files to a repository; with the first, it exists."""
+        for name, data in files.items():
+            place = self.folder / repository / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(data)
+
+    def order(self, **faults: Any) -> None:
+        httpx.post(f"{self.url}/control", json=faults).raise_for_status()
+
+    def requests(self) -> list[dict[str, Any]]:
+        return list(httpx.get(f"{self.url}/control").json())
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait(10)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[ModelHub]:
+    folder = tmp_path / "hub"
+    folder.mkdir()
+    running = ModelHub(folder)
+    yield running
+    running.end()

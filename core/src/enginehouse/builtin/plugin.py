@@ -1,16 +1,29 @@
-"""The built-in plugin: one model type, four sources, one provisioner, two parsers, and a choice of engine."""
+"""The built-in plugin: model types, the catalogue of families, sources, a provisioner, parsers, a choice of engine."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 
 from ..sdk import EngineSpec, ModelFamily, ModelType, ParserSpec, ProvisionerSpec, SourceSpec, Variant, hookimpl
+from .catalogue import read_catalogue
 from .model_types import MODEL_TYPES
+
+logger = logging.getLogger(__name__)
 
 
 @hookimpl
 def enginehouse_model_types() -> Iterable[ModelType]:
     return MODEL_TYPES
+
+
+@hookimpl
+def enginehouse_families() -> Iterable[ModelFamily]:
+    """The catalogue. A broken file is told in the log; it must not take the other built-ins with it."""
+    catalogue = read_catalogue()
+    for fault in catalogue.faults:
+        logger.error("family file %s; left out", fault)
+    return catalogue.families
 
 
 @hookimpl
