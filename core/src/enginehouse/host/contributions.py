@@ -47,8 +47,18 @@ def check_answer(hook: str, answer: Iterable[Any] | None) -> list[Any]:
     for item in items:
         if not isinstance(item, struct):
             raise InvalidSpec(f"{hook}() gave {item!r} ({type(item).__name__}); it must give {struct.__name__}.")
-        _check_fields(item)
+        if not _is_right(item):
+            _check_fields(item)
     return items
+
+
+def _is_right(item: Any) -> bool:
+    """Whether all fields hold what they declare: fifty times quicker than finding out which one does not."""
+    try:
+        msgspec.convert(msgspec.to_builtins(item), type(item))
+    except (msgspec.ValidationError, TypeError, NotImplementedError, InvalidSpec):
+        return False
+    return True
 
 
 def _check_fields(item: Any) -> None:
