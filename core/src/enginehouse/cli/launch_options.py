@@ -19,7 +19,13 @@ OPTIONS: tuple[Callable[..., Any], ...] = (
     click.option("-en", "--model-engine", help="Engine to run it.  [default: the best that can]"),
     click.option("-u", "--model-uid", help="Name to use it by.  [default: the model's name]"),
     click.option(
-        "-s", "--size-in-billions", "model_size_in_billions", type=read_size, metavar="SIZE", help="7, 0.5 or 0_5."
+        "-s",
+        "--size-in-billions",
+        "--model-size-in-billions",
+        "model_size_in_billions",
+        type=read_size,
+        metavar="SIZE",
+        help="7, 0.5 or 0_5.",
     ),
     click.option("-f", "--model-format", help="pytorch, ggufv2, ..."),
     click.option("-q", "--quantization", help="none, Q4_K_M, Int4, ..."),

@@ -20,6 +20,7 @@ BROKEN_PIPE = 141  # likewise SIGPIPE: whoever read the output has gone
 COMMANDS = {
     "serve": "Start a server.",
     "launch": "Launch a model and wait until it is ready.",
+    "plan": "Say what a launch would do, and do nothing.",
     "list": "List the models, with those that load or have failed.",
     "scale": "Give a model more or fewer replicas.",
     "terminate": "Stop models.",

@@ -1,0 +1,106 @@
+"""Launches foretold, against a real server: nothing is left behind, and what was said comes about."""
+
+import contextlib
+import json
+from pathlib import Path
+
+import pytest
+
+MIB = 2**20
+OWN_BOOKS = (".sqlite-shm", ".sqlite-wal", ".db-shm", ".db-wal")  # a database's own; who asked for what, when
+
+
+def contents(home: Path) -> dict[str, int]:
+    names = {file: str(file.relative_to(home)) for file in home.rglob("*")}
+    kept = {file: name for file, name in names.items() if not name.startswith("logs") and not name.endswith(OWN_BOOKS)}
+    return {name: file.stat().st_size if file.is_file() else 0 for file, name in kept.items()}
+
+
+def processes_of(home: Path) -> set[str]:
+    """Processes that have anything of this home in their command or environment."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if str(home).encode() in (entry / "environ").read_bytes() + (entry / "cmdline").read_bytes():
+                    found.add(entry.name)
+    return found
+
+
+def plan(server, **fields):
+    body = {"model_name": "stoker", "model_engine": "transformers", **fields}
+    return server.client.post("/v1/models", params={"dry_run": "true"}, json=body)
+
+
+def test_a_dry_run_leaves_nothing_behind(server) -> None:
+    before = contents(server.home), processes_of(server.home)
+    answer = plan(server, replica=2, max_batch=4)
+    assert answer.status_code == 200, answer.text
+    assert (contents(server.home), processes_of(server.home)) == before
+    assert server.client.get("/v1/models", params={"all": "true"}).json()["data"] == []
+    assert server.client.get("/v1/models/instances").json() == []
+
+
+def test_what_a_plan_says(server) -> None:
+    said = plan(server, replica=2, max_batch=4).json()
+    assert (said["dry_run"], said["model_engine"], said["engine_reason"]) == (True, "transformers", "It was asked for.")
+    assert said["tasks"] == ["generate", "chat"]
+    assert said["weights"]["source"].startswith("package:") and said["weights"]["bytes_to_download"] == 0
+    assert said["weights"]["bytes_on_disk"] > 9 * 10**6
+    torch = next(one for one in said["environment"]["requirements"] if one["requirement"].startswith("torch"))
+    assert torch["installed"] and torch["satisfied"]
+    options = {option["name"]: option for option in said["options"]}
+    assert (options["max_batch"]["value"], options["max_batch"]["is_default"]) == (4, False)
+    assert options["dtype"]["is_default"] and options["dtype"]["description"]
+    memory = said["memory"]
+    assert memory["estimated_bytes"]["weights"] == 9_298_176  # the header's shapes times four bytes
+    assert memory["estimated_bytes"]["kv_cache"] == 4 * 1024 * (5 * 2 * 6 * 32) * 4
+    assert memory["total_bytes"] == sum(memory["estimated_bytes"].values())
+    assert said["fit"]["needed_bytes"] == 2 * memory["total_bytes"]
+    assert said["fit"]["fits"] is True and said["devices"] == [[], []]
+    assert {"name": "fake", "usable": True, "reasons": []} in said["other_engines"]
+
+
+def test_every_reason_against_every_other_engine(server) -> None:
+    said = plan(server, model_name="fake-model", model_engine=None).json()
+    other = next(engine for engine in said["other_engines"] if engine["name"] == "transformers")
+    assert not other["usable"]
+    assert {reason["code"] for reason in other["reasons"]} >= {"format"}
+
+
+def test_a_plan_that_does_not_fit_says_what_would(server) -> None:
+    said = plan(server, replica=64, cache_gib=1000, max_batch=1024).json()
+    fit = said["fit"]
+    assert fit["fits"] is False and fit["needed_bytes"] > fit["free_bytes"]
+    changes = {name: one for one in fit["alternatives"] for name in one["change"]}
+    assert 1 <= changes["replica"]["change"]["replica"] < 64
+    assert changes["replica"]["needed_bytes"] <= fit["free_bytes"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "word"),
+    [
+        ({"model_name": "nobody"}, "nobody"),
+        ({"max_batsh": 1}, "max_batch"),
+        ({"model_engine": "steam"}, "steam"),
+        ({"worker_ip": "192.0.2.1"}, "192.0.2.1"),
+        ({"n_worker": 2}, "n_worker"),
+        ({"peft_model_config": {"lora_list": []}}, "transformers cannot load LoRA"),
+    ],
+)
+def test_it_refuses_what_a_launch_refuses(server, fields, word) -> None:
+    answer = plan(server, **fields)
+    assert answer.status_code == 400
+    assert word in answer.json()["detail"]
+
+
+def test_the_command(server) -> None:
+    ran = server.cli("plan", "stoker", "--model-engine", "transformers", "--max-batch", "4")
+    assert ran.returncode == 0, ran.stderr
+    for word in ("It was asked for.", "kv_cache", "max_batch", "MiB", "fits", "could run it, too"):
+        assert word in ran.stdout
+    as_json = server.cli("plan", "stoker", "-en", "transformers", "--json")
+    assert json.loads(as_json.stdout)["model_engine"] == "transformers"
+    too_large = ("--replica", "64", "--max-batch", "1024", "--cache-gib", "1000")
+    ran = server.cli("plan", "stoker", "-en", "transformers", *too_large)
+    assert ran.returncode == 4 and "--replica" in ran.stdout
