@@ -38,3 +38,9 @@ def test_plugins_are_loaded_here_when_no_server_answers(run: Any, unused_address
     named = {record["name"]: record["state"] for record in json.loads(ended.out)["plugins"]}
     assert named["builtin"] == "loaded"
     assert run("plugins", "--local").out.startswith("NAME")
+
+
+def test_many_names_are_counted(server: Any, ask: Any) -> None:
+    many = {**LOADED, "contributes": {"families": [f"family-{number}" for number in range(118)]}}
+    server.play({"GET /v1/plugins": {"plugins": [many]}})
+    assert "families: 118 " in ask("plugins").out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,18 @@ from ..sdk import (
     Variant,
     size_in_billions,
 )
+from .abilities import as_run_by
 from .addresses import is_this_machine
 from .contributions import Contributions
 from .devices import Device, Machine
+from .hubs import choose_source
 from .launch_request import LaunchRequest
 from .matching import Mismatch, mismatches
 from .model_folders import family_from_folder
 from .options import check_options
 from .spreading import Places, deal, spread
 
+NAMES_TO_READ = 8  # more names in an error are not read
 Choose = Callable[[ModelFamily, Variant, tuple[EngineSpec, ...]], tuple[EngineSpec, str]]
 
 
@@ -60,7 +64,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 class Knowledge(msgspec.Struct, frozen=True):
     """What planning goes by: what plugins contribute, the machine, who chooses, what the server allows.
 
-    is_here: whether an address is one of the server's machine.
+    is_here: whether an address is one of the server's machine. drafted: the family of a hub's id that no plugin
+    knows; model_src: the hub to prefer where a model is on several.
     """
 
     contributions: Contributions
@@ -68,24 +73,28 @@ class Knowledge(msgspec.Struct, frozen=True):
     choose: Choose
     trust_remote_code: bool = False
     is_here: Callable[[str], bool] = is_this_machine
+    drafted: ModelFamily | None = None
+    model_src: str = "auto"
 
 
 def make_plan(request: LaunchRequest, known: Knowledge) -> Plan:
     """Plans a launch. Raises BadRequest, CannotRun (with every reason), NotSupported or NotAllowed."""
     _refuse_unsupported(request, known)
-    family = find_family(request, known.contributions)
+    family = known.drafted or find_family(request, known.contributions)
     variants = _fitting_variants(request, family)
     variant, engine, reason = _choose(request, family, variants, known)
     places = _devices(request, engine, known.machine)
     devices = tuple(dict.fromkeys(device for place in places for device in place))
     return Plan(
         request=request,
-        family=family,
+        family=as_run_by(engine, family, known.contributions),
         variant=variant,
         engine=engine.name,
         reason=reason,
         tasks=_tasks(engine, family),
-        source=f"file:{request.model_path}" if request.model_path else variant.sources[0],
+        source=f"file:{request.model_path}"
+        if request.model_path
+        else choose_source(variant.sources, request.download_hub, known.model_src),
         environment=EnvironmentNeed(engine=engine.name, requirements=engine.requirements),
         device=devices[0].kind if devices else "cpu",
         devices=tuple(device.label for device in devices),
@@ -117,9 +126,20 @@ def find_family(request: LaunchRequest, contributions: Contributions) -> ModelFa
 def _unknown_family(request: LaunchRequest, contributions: Contributions) -> str:
     names = sorted(f.name for f in contributions.families if f.model_type.lower() == request.model_type.lower())
     return (
-        f"No installed plugin knows a {request.model_type} model {request.model_name!r}. Known: "
-        f"{', '.join(names) or 'none'}. To run weights of your own give `model_path`."
+        f"No installed plugin knows a {request.model_type} model {request.model_name!r}. "
+        f"{_names_for(request, names)}. To run weights of your own give `model_path`, or a hub's id as org/name."
     )
+
+
+def _names_for(request: LaunchRequest, names: list[str]) -> str:
+    """The names to choose from; of many those that look like the one that was wanted."""
+    if len(names) <= NAMES_TO_READ:
+        return f"Known: {', '.join(names) or 'none'}"
+    lower = {name.lower(): name for name in names}
+    close = difflib.get_close_matches(request.model_name.lower(), lower, NAMES_TO_READ, cutoff=0.4)
+    alike = ", ".join(lower[name] for name in close) or "none"
+    listing = f"GET /v1/model_registrations/{request.model_type}"
+    return f"{len(names)} are known, of them alike: {alike} (all: {listing})"
 
 
 def _fitting_variants(request: LaunchRequest, family: ModelFamily) -> tuple[Variant, ...]:
@@ -270,7 +290,6 @@ def _refuse_unsupported(request: LaunchRequest, known: Knowledge) -> None:
         )
     later = {
         "replica_config": request.replica_config,
-        "request_limits": request.request_limits,
         "n_worker": request.n_worker if request.n_worker > 1 else None,
         "enable_virtual_env": request.enable_virtual_env or None,
         "virtual_env_packages": request.virtual_env_packages or None,

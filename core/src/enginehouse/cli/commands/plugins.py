@@ -19,6 +19,7 @@ COLUMNS = (
     Column("IMPORT"),
     Column("REASON", folds=True),
 )
+NAMES_SHOWN = 10
 
 
 @click.command()
@@ -62,7 +63,7 @@ def _server_records(endpoint: str | None, api_key: str | None) -> list[dict[str,
 
 
 def row_of(record: dict[str, Any]) -> tuple[object, ...]:
-    contributes = [f"{kind}: {', '.join(names)}" for kind, names in (record.get("contributes") or {}).items()]
+    contributes = [_say(kind, names) for kind, names in (record.get("contributes") or {}).items()]
     seconds = record.get("import_seconds")
     return (
         record["name"],
@@ -72,3 +73,8 @@ def row_of(record: dict[str, Any]) -> tuple[object, ...]:
         None if seconds is None else f"{seconds * 1000:.0f} ms",
         record.get("reason"),
     )
+
+
+def _say(kind: str, names: list[str]) -> str:
+    """The names, or how many there are when they would fill the screen."""
+    return f"{kind}: {len(names)}" if len(names) > NAMES_SHOWN else f"{kind}: {', '.join(names)}"
