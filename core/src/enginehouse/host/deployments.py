@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from ..sdk import BadRequest, Conflict, ModelNotFound
 from .deployment import Deployment, Ground
+from .hubs import default_uid
 from .launch_request import LaunchRequest, check_uid
 from .placement import Place
 from .planning import Plan
@@ -106,7 +107,7 @@ class Deployments:
             deployment.kept_events.extend(await self._ground.store.events(one.uid))
             if one.desired == "running":
                 deployment.error = None
-                deployment.start(adopted.get(one.uid))
+                deployment.resume(adopted.get(one.uid, {}))
             else:
                 deployment.rest()
         await _until_settled([self._deployments[uid] for uid in adopted if uid in self._deployments])
@@ -142,10 +143,9 @@ class Deployments:
     def _free_uid(self, request: LaunchRequest) -> str:
         if request.model_uid is not None:
             return self._unless_taken(request.model_uid)
-        check_uid(request.model_name)
-        if not self._taken(request.model_name):
-            return request.model_name
-        return f"{request.model_name[:91]}-{secrets.token_hex(4)}"
+        name = default_uid(request.model_name)
+        check_uid(name)
+        return name if not self._taken(name) else f"{name[:91]}-{secrets.token_hex(4)}"
 
     def _unless_taken(self, uid: str) -> str:
         if self._taken(uid):

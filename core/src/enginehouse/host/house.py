@@ -13,12 +13,11 @@ from .adoption import adopt_workers
 from .contributions import Contributions
 from .deployment import Ground
 from .deployments import Deployments
-from .devices import look_at_machine
 from .home import held_home, private_folder
 from .keys import Keys, asks_for_keys, check_openness, open_keys
+from .knowledge import gather_knowledge
 from .launch_request import LaunchRequest
-from .matching import libraries
-from .planning import Knowledge, Plan, make_plan
+from .planning import Plan, make_plan
 from .plugins import PluginCensus, load_plugins
 from .registrations import Registrations
 from .routing import RoutingTable
@@ -91,7 +90,4 @@ class _Planner:
         self._settings = settings
 
     async def __call__(self, request: LaunchRequest) -> Plan:
-        contributions = self._census.contributions
-        machine = await asyncio.to_thread(look_at_machine, libraries(contributions.engines))
-        known = Knowledge(contributions, machine, self._census.choose_engine, self._settings.trust_remote_code)
-        return make_plan(request, known)
+        return make_plan(request, await gather_knowledge(self._census, self._settings, request))

@@ -73,7 +73,7 @@ class Outlook(msgspec.Struct, frozen=True, kw_only=True):
 
 async def foretell(request: LaunchRequest, census: PluginCensus, settings: Settings) -> Outlook:
     """What a launch would do. Nothing is written, fetched or started. Raises what the launch would raise."""
-    known = await gather_knowledge(census, settings)
+    known = await gather_knowledge(census, settings, request)
     plan = make_plan(request, known)
     return await asyncio.to_thread(look_ahead, plan, known, settings.home)
 

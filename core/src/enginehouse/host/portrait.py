@@ -10,7 +10,7 @@ from .contributions import Contributions
 from .planning import Plan
 from .replica import ReplicaLife
 from .store import Declared
-from .views import DeploymentView, Status
+from .views import DeploymentView, ReplicaView, Status
 
 
 class Sitter(msgspec.Struct, frozen=True):
@@ -32,15 +32,26 @@ def portray(sitter: Sitter, contributions: Contributions) -> DeploymentView:
         status=sitter.status,
         model_engine=plan.engine if plan else declared.request.model_engine or "",
         reason=plan.reason if plan else "",
+        source=plan.source if plan else None,
         tasks=plan.tasks if plan else (),
-        replicas=tuple(life.view() for life in lives),
+        replicas=tuple(life.view() for life in lives) or _unloaded(sitter),
         created_ts=declared.created_ts,
         facts=_facts(sitter, contributions),
         devices=plan.devices if plan else (),
         error=sitter.error or next((life.error for life in lives if life.error), None),
         progress=min((life.progress for life in lives), default=0.0),
         stage=min(lives, key=lambda life: life.progress).stage if lives else "pending",
+        waits=declared.request.may_unload and sitter.status != "ERROR",
+        keep_alive=declared.request.keep_alive,
     )
+
+
+def _unloaded(sitter: Sitter) -> tuple[ReplicaView, ...]:
+    """Replicas that there will be when a request comes."""
+    if sitter.status != "UNLOADED":
+        return ()
+    places = sitter.declared.places
+    return tuple(ReplicaView(replica_id=place.replica_id, worker_id=None, status="UNLOADED") for place in places)
 
 
 def _facts(sitter: Sitter, contributions: Contributions) -> dict[str, Any]:

@@ -56,6 +56,7 @@ class ReplicaLife:
         self.error: str | None = None
         self.progress, self.stage = 0.0, "pending"
         self.context_length: int | None = None
+        self.downloads: dict[str, FetchProgress] = {}
         self._around = surroundings
 
     async def run(self, adopted: Worker | None = None) -> None:
@@ -84,6 +85,7 @@ class ReplicaLife:
             stage=self.stage,
             started_ts=worker.hello.started_at if worker else None,
             error=self.error,
+            downloads=tuple(self.downloads.values()),
         )
 
     async def _one_life(self, adopted: Worker | None) -> str:
@@ -183,8 +185,10 @@ class ReplicaLife:
             remove_worker(worker.order)
 
     def _downloading(self, progress: FetchProgress) -> None:
-        if progress.total_bytes:
-            self._at("LOADING", "downloading", DOWNLOAD_SHARE * progress.done_bytes / progress.total_bytes)
+        self.downloads[progress.file] = progress
+        done = sum(one.done_bytes for one in self.downloads.values())
+        total = sum(one.total_bytes or one.done_bytes for one in self.downloads.values())
+        self._at("LOADING", "downloading", DOWNLOAD_SHARE * done / total if total else 0.0)
 
     def _at(self, status: Status, stage: str, progress: float) -> None:
         self.status, self.stage, self.progress = status, stage, progress

@@ -6,11 +6,15 @@ from typing import Any, Literal
 
 import msgspec
 
-Status = Literal["CREATING", "LOADING", "READY", "RESTARTING", "ERROR", "TERMINATING"]
+from ..sdk import FetchProgress
+
+# UNLOADED: declared, not in memory; the next request loads it.
+Status = Literal["CREATING", "LOADING", "READY", "RESTARTING", "ERROR", "TERMINATING", "UNLOADED"]
 
 
 class ReplicaView(msgspec.Struct, frozen=True, kw_only=True):
-    """One replica. socket: its worker's own HTTP address; restarts: since it was last launched on purpose."""
+    """One replica. socket: its worker's own HTTP address; restarts: since it was last launched on purpose;
+    downloads: the files it fetches or fetched."""
 
     replica_id: int
     worker_id: str | None
@@ -22,6 +26,7 @@ class ReplicaView(msgspec.Struct, frozen=True, kw_only=True):
     stage: str = ""
     started_ts: float | None = None
     error: str | None = None
+    downloads: tuple[FetchProgress, ...] = ()
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +38,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeploymentView(msgspec.Struct, frozen=True, kw_only=True):
-    """A deployment as it is now. facts: what its model type reports; reason: why the engine was chosen."""
+    """A deployment as it is now. facts: what its model type reports; reason: why the engine was chosen;
+    source: the URI of its weights.
+
+    waits: requests wait while it loads, instead of being refused. keep_alive: seconds of idleness until it is unloaded.
+    """
 
     model_uid: str
     model_type: str
@@ -48,3 +57,6 @@ class DeploymentView(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
     progress: float = 0.0
     stage: str = "pending"
+    source: str | None = None
+    waits: bool = False
+    keep_alive: float | None = None

@@ -11,8 +11,8 @@ Json = dict[str, Any]
 
 
 def answers_now(view: DeploymentView) -> bool:
-    """Whether at least one of its replicas is ready."""
-    return any(replica.status == "READY" for replica in view.replicas)
+    """Whether a request gets an answer: from a replica that is ready, or after waiting for one to be loaded."""
+    return view.waits or any(replica.status == "READY" for replica in view.replicas)
 
 
 def describe_model(view: DeploymentView) -> Json:
@@ -36,6 +36,8 @@ def describe_model(view: DeploymentView) -> Json:
         "progress": round(view.progress, 4),
         "stage": view.stage,
         "error": view.error,
+        "on_demand": view.waits,
+        "keep_alive": view.keep_alive,
     }
 
 
@@ -68,7 +70,7 @@ def describe_progress(view: DeploymentView) -> Json:
         "stage": view.stage,
         "status": view.status,
         "error": view.error,
-        "download_files": [],
+        "download_files": [file for replica in view.replicas for file in _download_files(view, replica)],
         "replicas": [_replica_progress(view, replica) for replica in view.replicas],
     }
 
@@ -120,8 +122,23 @@ def _replica_progress(view: DeploymentView, replica: ReplicaView) -> Json:
         "stage": replica.stage,
         "info": replica.error,
         "updated_at": None,
-        "download_files": [],
+        "download_files": _download_files(view, replica),
     }
+
+
+def _download_files(view: DeploymentView, replica: ReplicaView) -> list[Json]:
+    """Bytes of each file that a replica fetches. progress: 0 to 1, None while the size is unknown."""
+    return [
+        {
+            "file": one.file,
+            "downloaded": one.done_bytes,
+            "total": one.total_bytes,
+            "progress": None if one.total_bytes is None else round(one.done_bytes / max(one.total_bytes, 1), 4),
+            "replica_id": replica.replica_id,
+            "replica_model_uid": _replica_uid(view, replica),
+        }
+        for one in replica.downloads
+    ]
 
 
 def _replica_uid(view: DeploymentView, replica: ReplicaView) -> str:
