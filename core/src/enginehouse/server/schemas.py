@@ -27,10 +27,12 @@ class Model(Open):
     replica: int
     address: str | None
     accelerators: list[str]
-    status: Literal["CREATING", "LOADING", "READY", "RESTARTING", "ERROR", "TERMINATING"]
+    status: Literal["CREATING", "LOADING", "READY", "RESTARTING", "ERROR", "TERMINATING", "UNLOADED"]
     progress: float
     stage: str
     error: str | None
+    on_demand: bool
+    keep_alive: float | None
 
 
 class ModelList(Open):
@@ -80,6 +82,25 @@ class Instance(Open):
     replica_statuses: list[Replica]
 
 
+class Families(BaseModel):
+    """Names of language models by ability."""
+
+    chat: list[str]
+    generate: list[str]
+    tools: list[str]
+    vision: list[str]
+    reasoning: list[str]
+    audio: list[str]
+    omni: list[str]
+    hybrid: list[str]
+
+
+class Prompt(Open):
+    chat_template: str | None
+    stop_token_ids: list[int]
+    stop: list[str]
+
+
 class Progress(Open):
     progress: float
     stage: str
@@ -123,6 +144,36 @@ class Plugins(BaseModel):
     """All installed plugins."""
 
     plugins: list[Plugin]
+
+
+class Key(Open):
+    key_id: str
+    name: str
+    role: Literal["user", "admin"]
+    models: list[str]
+    requests_per_minute: int | None
+    tokens_per_day: int | None
+    created_ts: float
+    expires_ts: float | None
+    revoked_ts: float | None
+    hint: str
+    state: Literal["valid", "expired", "revoked"]
+    tokens_today: int
+
+
+class MadeKey(Key):
+    key: str
+
+
+class KeyList(Open):
+    keys: list[Key]
+
+
+class Login(Open):
+    access_token: str
+    refresh_token: str
+    token_type: Literal["bearer"]
+    expires_in: int
 
 
 class Auth(Open):
