@@ -3,7 +3,7 @@ import subprocess
 import sys
 
 from enginehouse.host.addresses import is_this_machine
-from enginehouse.host.footprint import group_bytes, machine_memory
+from enginehouse.host.footprint import groups_bytes, machine_memory
 
 MIB = 2**20
 CHILD = """
@@ -29,14 +29,14 @@ def test_a_group_counts_with_its_children() -> None:
     ) as leader:
         assert leader.stdout is not None and leader.stdin is not None
         assert leader.stdout.readline() == "held\n"
-        measured = group_bytes(leader.pid)
+        measured = groups_bytes([leader.pid])
         leader.stdin.close()
     assert measured is not None
     assert 64 * MIB < measured < 200 * MIB
 
 
 def test_nobody_is_no_bytes() -> None:
-    assert group_bytes(2**22 + os.getpid()) is None
+    assert groups_bytes([2**22 + os.getpid()]) is None
 
 
 def test_this_machine_has_memory() -> None:

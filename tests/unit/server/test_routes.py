@@ -36,7 +36,10 @@ async def test_a_model_from_launch_to_end(gateway):
     assert isinstance(item["created"], int)
     assert {"model_name", "model_type", "model_ability", "context_length", "model_engine"} <= item.keys()
     assert (item["replica"], item["status"]) == (1, "READY")
-    assert await gateway.get(path) == (200, item)
+    status, alone = await gateway.get(path)
+    memory = alone.pop("memory")
+    assert (status, alone) == (200, item)
+    assert memory["estimated_bytes"]["libraries"] > 0 < memory["measured_bytes"]
 
     _, answer = await gateway.chat({"model": "my model é", "messages": [{"role": "user", "content": "hi"}]})
     assert answer["choices"][0]["message"]["role"] == "assistant"

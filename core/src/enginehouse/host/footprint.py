@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,12 +28,13 @@ def machine_memory() -> MachineMemory:
     return MachineMemory(limit if total is None else min(total, limit), left if free is None else min(free, left))
 
 
-def group_bytes(leader: int) -> int | None:
-    """Bytes that the process group of `leader` takes, shared pages in parts; None when nobody can tell.
+def groups_bytes(leaders: Collection[int]) -> int | None:
+    """Bytes that the process groups of `leaders` take, shared pages in parts; None when nobody can tell.
 
     Source: Pss in proc_pid_smaps(5): a page that n processes share counts as the n-th part for each.
     """
-    sizes = [size for pid in _members(leader) if (size := _proportional(pid)) is not None]
+    members = (pid for pid in _processes() if _group(pid) in leaders)
+    sizes = [size for pid in members if (size := _proportional(pid)) is not None]
     return sum(sizes) if sizes else None
 
 
@@ -48,9 +49,9 @@ def _whole_machine() -> MachineMemory:
     return MachineMemory(sizes.get("MemTotal:"), sizes.get("MemAvailable:"))
 
 
-def _members(leader: int) -> Iterator[int]:
+def _processes() -> Iterator[int]:
     for entry in PROC.iterdir() if PROC.is_dir() else ():
-        if entry.name.isdigit() and _group(int(entry.name)) == leader:
+        if entry.name.isdigit():
             yield int(entry.name)
 
 

@@ -14,9 +14,11 @@ from .contributions import Contributions
 from .deployment import Ground
 from .deployments import Deployments
 from .home import held_home, private_folder
+from .kept_responses import KeptResponses
 from .keys import Keys, asks_for_keys, check_openness, open_keys
 from .knowledge import gather_knowledge
 from .launch_request import LaunchRequest
+from .outlook import estimate_plan
 from .planning import Plan, make_plan
 from .plugins import PluginCensus, load_plugins
 from .registrations import Registrations
@@ -36,6 +38,7 @@ class House(msgspec.Struct, frozen=True):
     routing: RoutingTable
     keys: Keys
     registrations: Registrations
+    responses: KeptResponses
 
     @property
     def catalog(self) -> Contributions:
@@ -75,7 +78,7 @@ async def open_house(settings: Settings, departure: Departure | None = None) -> 
             await deployments.restore(declared, found.workers, found.plans)
             try:
                 async with open_keys(store, asks_for_keys(settings)) as keys:
-                    yield House(settings, census, deployments, routing, keys, registrations)
+                    yield House(settings, census, deployments, routing, keys, registrations, KeptResponses(store))
             finally:
                 await deployments.close(departure.leave_workers)
         finally:
@@ -90,4 +93,7 @@ class _Planner:
         self._settings = settings
 
     async def __call__(self, request: LaunchRequest) -> Plan:
-        return make_plan(request, await gather_knowledge(self._census, self._settings, request))
+        known = await gather_knowledge(self._census, self._settings, request)
+        plan = make_plan(request, known)
+        memory = await asyncio.to_thread(estimate_plan, plan, known, self._settings.home)
+        return msgspec.structs.replace(plan, memory=memory)

@@ -27,6 +27,7 @@ from .devices import Device, Machine
 from .hubs import choose_source
 from .launch_request import LaunchRequest
 from .matching import Mismatch, mismatches
+from .memory import Estimate
 from .model_folders import family_from_folder
 from .options import check_options
 from .spreading import Places, deal, spread
@@ -40,6 +41,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     reason: why this engine. tasks: what the deployment answers. devices: labels of all, empty for the CPU.
     spread: the devices of each replica; more replicas than planned begin again with the first.
+    memory: what one replica will take; None where nobody estimated it.
     device: what the engine is told ("cuda", "mps", "cpu"). options: the engine's, checked.
     """
 
@@ -55,6 +57,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     devices: tuple[str, ...] = ()
     spread: tuple[tuple[str, ...], ...] = ()
     options: dict[str, Any] = {}
+    memory: Estimate | None = None
 
     def devices_of(self, replica_id: int) -> tuple[str, ...]:
         """Labels of the devices of one replica; empty for the CPU."""

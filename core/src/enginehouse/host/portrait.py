@@ -38,6 +38,7 @@ def portray(sitter: Sitter, contributions: Contributions) -> DeploymentView:
         created_ts=declared.created_ts,
         facts=_facts(sitter, contributions),
         devices=plan.devices if plan else (),
+        memory=plan.memory.components if plan and plan.memory else {},
         error=sitter.error or next((life.error for life in lives if life.error), None),
         progress=min((life.progress for life in lives), default=0.0),
         stage=min(lives, key=lambda life: life.progress).stage if lives else "pending",

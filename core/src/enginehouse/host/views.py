@@ -42,6 +42,8 @@ class DeploymentView(msgspec.Struct, frozen=True, kw_only=True):
     source: the URI of its weights.
 
     waits: requests wait while it loads, instead of being refused. keep_alive: seconds of idleness until it is unloaded.
+
+    memory: the estimate of one replica, bytes by component.
     """
 
     model_uid: str
@@ -57,6 +59,7 @@ class DeploymentView(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
     progress: float = 0.0
     stage: str = "pending"
+    memory: dict[str, int] = {}
     source: str | None = None
     waits: bool = False
     keep_alive: float | None = None

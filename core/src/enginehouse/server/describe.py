@@ -41,6 +41,12 @@ def describe_model(view: DeploymentView) -> Json:
     }
 
 
+def describe_memory(view: DeploymentView, measured: int | None) -> Json:
+    """Of all replicas together, in bytes. measured: what their processes take of the machine's memory now."""
+    estimated = {name: size * len(view.replicas) for name, size in view.memory.items()}
+    return {"memory": {"estimated_bytes": estimated, "measured_bytes": measured}}
+
+
 def describe_instance(view: DeploymentView) -> Json:
     """Item of `GET /v1/models/instances`."""
     facts = view.facts
