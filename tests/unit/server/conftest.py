@@ -147,7 +147,7 @@ async def gateway(settings: Settings) -> AsyncIterator[Gateway]:
         gateway = Gateway(house, server, listener.getsockname()[1])
         yield gateway
         await gateway.session.close()
-        application.relay.close()
+        application.close()
         server.should_exit = server.force_exit = True
         serving.cancel()
         with suppress(asyncio.CancelledError):

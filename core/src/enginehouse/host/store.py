@@ -116,14 +116,6 @@ class Store:
         """Runs work that writes, as one transaction. Raises StateUnavailable."""
         await self._write(work)
 
-    async def read(self, work: Callable[[sa.Connection], T]) -> T:
-        """Runs work that only reads, for those that keep tables of their own. Raises StateUnavailable."""
-        return await self._run(work)
-
-    async def write(self, work: Callable[[sa.Connection], None]) -> None:
-        """Runs work that writes, as one transaction. Raises StateUnavailable."""
-        await self._write(work)
-
     async def close(self) -> None:
         await self._run(lambda connection: connection.close())
         self._thread.shutdown(wait=False)

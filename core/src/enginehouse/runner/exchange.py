@@ -11,6 +11,7 @@ import msgspec
 
 from ..sdk import EnginehouseError
 from ..sdk.errors import headers_of, to_wire
+from ..sdk.worker import USAGE_HEADER
 from .sse import CONTENT_TYPE
 
 Message = MutableMapping[str, Any]
@@ -47,6 +48,11 @@ class Exchange:
     def has_own_id(self) -> bool:
         """Whether the caller named the request in a header."""
         return _id_of(self._scope) is not None
+
+    @property
+    def states_usage(self) -> bool:
+        """Whether the caller asked what this request uses: the gateway, for a key with a budget of tokens."""
+        return any(name == USAGE_HEADER for name, _ in self._scope["headers"])
 
     def rename(self, request_id: str | None) -> None:
         """Takes the id from the body, unless a header named one or it would not fit into a header."""

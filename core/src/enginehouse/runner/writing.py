@@ -6,6 +6,7 @@ import logging
 from time import monotonic
 
 from ..sdk import EngineFailed, EnginehouseError
+from ..sdk.worker import USAGE_COMMENT, USAGE_HEADER
 from .answers import Answer
 from .calls import Calls, Ended, Item
 from .exchange import Exchange
@@ -47,7 +48,9 @@ class Writer:
             _, error = self._take(await self._calls.batch())
             if error is not None:
                 raise error
-        await self._exchange.answer(self._answer.closing())
+        body = self._answer.closing()
+        more = [(USAGE_HEADER.decode(), self._stated_usage())] if self._exchange.states_usage else []
+        await self._exchange.answer(body, more=more)
 
     async def _stream(self) -> None:
         exchange, answer = self._exchange, self._answer
@@ -61,12 +64,22 @@ class Writer:
             if error is not None:
                 failure = as_enginehouse_error(error, exchange.request_id)
                 self._metrics.errors[failure.code] += 1
-                await exchange.end_stream(data + error_event(failure))
+                await exchange.end_stream(data + error_event(failure) + self._last_words())
                 return
             if not self._open:
-                await exchange.end_stream(data + answer.closing())
+                await exchange.end_stream(data + answer.closing() + self._last_words())
             elif data:
                 await exchange.write(data)
+
+    def _stated_usage(self) -> str:
+        usage = self._answer.usage()
+        return f"{usage.prompt_tokens} {usage.completion_tokens}"
+
+    def _last_words(self) -> bytes:
+        """The usage as a comment, for who asked: no client's parser reads comments."""
+        if not self._exchange.states_usage:
+            return b""
+        return USAGE_COMMENT + self._stated_usage().encode() + b"\n\n"
 
     def _take(self, batch: list[Item]) -> tuple[bytes, Exception | None]:
         """What the batch becomes on the wire, up to the first error in it."""

@@ -21,6 +21,12 @@ from typing import Any, Literal
 
 import msgspec
 
+USAGE_HEADER = b"x-enginehouse-usage"
+"""In a request: state what it used. In an answer in one piece: "<tokens read> <tokens generated>"."""
+
+USAGE_COMMENT = b": usage "
+"""Begins the comment after the last event of a stream that was asked so; the same two numbers follow."""
+
 
 class RunnerOrder(msgspec.Struct, frozen=True, kw_only=True):
     """What the runner needs to host a Python engine. Targets are "module:name"."""

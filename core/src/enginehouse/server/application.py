@@ -7,15 +7,17 @@ from functools import partial
 
 from fastapi import FastAPI
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
+from ..host.audit import AuditLog
 from ..host.house import House
-from ..sdk import AUXILIARY, TASKS, EnginehouseError, Task
-from . import anthropic, cluster, models, registrations, replicas
-from .arrivals import read_heading, refuse_foreign_page
-from .errors import handle_errors, send_error
+from ..sdk import AUXILIARY, TASKS, Task
+from . import anthropic, cluster, keys, models, registrations, replicas
+from .errors import handle_errors
+from .gate import Gate
 from .meters import Meters
 from .openapi import build_openapi
+from .permissions import Rules, all_routes, needs
 from .relay import Relay
 from .surface import Grounds
 
@@ -31,21 +33,27 @@ class Application:
         self.stopping = asyncio.Event()
         self.relay = Relay(house.routing, meters, house.settings.body_bytes)
         self._tasks = {task.route: task for task in (*TASKS.values(), *AUXILIARY.values())}
-        self._rest = _build_rest(Grounds(house, meters, self.stopping), self.relay)
+        self.rest = _build_rest(Grounds(house, meters, self.stopping), self.relay)
+        self._audit = AuditLog(house.settings.home)
+        self._gate = Gate(self._serve, Rules(self.rest.routes, self._tasks), house.keys, self._audit)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD"):
-            try:
-                refuse_foreign_page(scope["headers"])
-            except EnginehouseError as error:
-                return await send_error(send, error, read_heading(scope["headers"]).request_id)
+        await self._gate(scope, receive, send)
+
+    def close(self) -> None:
+        """To be called when nothing is served any more."""
+        self.relay.close()
+        self._audit.close()
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "POST":
             task = self._tasks.get(scope["path"])
-            if task is not None and scope["method"] == "POST":
+            if task is not None:
                 return await self.relay.serve(task, scope, receive, send)
-        await self._rest(scope, receive, send)
+        await self.rest(scope, receive, send)
 
 
-def _build_rest(grounds: Grounds, relay: Relay) -> ASGIApp:
+def _build_rest(grounds: Grounds, relay: Relay) -> FastAPI:
     app = FastAPI(
         title="Enginehouse",
         version=cluster.VERSION,
@@ -55,13 +63,16 @@ def _build_rest(grounds: Grounds, relay: Relay) -> ASGIApp:
     )
     app.state.grounds = grounds
     app.state.relay = relay
+    for route in all_routes(app.routes):
+        needs("public")(route.endpoint)  # the framework's own: they describe the API, which is no secret
     app.include_router(cluster.router)
+    app.include_router(keys.router)
     app.include_router(anthropic.router)
     app.include_router(replicas.router)  # before the models': a uid may hold slashes
     app.include_router(models.router)
     app.include_router(registrations.router)
     for task in (*TASKS.values(), *AUXILIARY.values()):
-        app.router.routes.append(Route(task.route, _Endpoint(relay, task), methods=["POST"]))
+        app.router.routes.append(Route(task.route, needs("use")(_Endpoint(relay, task)), methods=["POST"]))
     handle_errors(app)
     app.openapi = partial(build_openapi, app)  # type: ignore[method-assign]
     return app

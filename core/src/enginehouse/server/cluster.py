@@ -14,6 +14,7 @@ from ..host.routing import RETRY_AFTER_SECONDS
 from ..sdk import NotReady
 from . import describe, schemas
 from .meters import Meters
+from .permissions import needs
 from .surface import TheGrounds, TheHouse, answer, errors
 
 VERSION = version("enginehouse-core")
@@ -21,12 +22,14 @@ router = APIRouter(tags=["server"])
 
 
 @router.get("/", response_model=schemas.Welcome, operation_id="welcome", summary="What this is")
+@needs("public")
 async def welcome() -> Response:
     links = {"models": "/v1/models", "docs": "/docs", "openapi": "/openapi.json", "metrics": "/metrics"}
     return answer({"name": "enginehouse", "version": VERSION, "links": links})
 
 
 @router.get("/health", response_model=schemas.Alive, operation_id="health", summary="Whether the server lives")
+@needs("public")
 async def health() -> Response:
     return answer({"status": "ok"})
 
@@ -38,6 +41,7 @@ async def health() -> Response:
     summary="Whether every declared model answers",
     responses=errors(e503="Some models do not; the message names them."),
 )
+@needs("public")
 async def ready(house: TheHouse) -> Response:
     """Also ready when nothing is declared. A model that failed for good counts: somebody has to look."""
     waiting = [view for view in house.deployments.views() if not describe.answers_now(view)]
@@ -48,18 +52,21 @@ async def ready(house: TheHouse) -> Response:
 
 
 @router.get("/status", response_model=schemas.Status, operation_id="status", summary="Uptime, and models by status")
+@needs("read")
 async def status(grounds: TheGrounds) -> Response:
     models = {view.model_uid: view.status for view in grounds.house.deployments.views()}
     return answer({"uptime": int(time.time() - grounds.started), "workers": {}, "models": models})
 
 
 @router.get("/v1/cluster/auth", response_model=schemas.Auth, operation_id="get_auth", summary="Whether keys are asked")
-async def get_auth() -> Response:
+@needs("public")
+async def get_auth(house: TheHouse) -> Response:
     """The first thing that Xinference's clients ask."""
-    return answer({"auth": False})
+    return answer({"auth": house.keys.required})
 
 
 @router.get("/v1/cluster/version", response_model=schemas.Version, operation_id="get_version", summary="The version")
+@needs("public")
 async def get_version() -> Response:
     return answer({"version": VERSION, "full-revisionid": VERSION})
 
@@ -70,12 +77,14 @@ async def get_version() -> Response:
     operation_id="list_plugins",
     summary="What became of each plugin",
 )
+@needs("read")
 async def list_plugins(house: TheHouse) -> Response:
     """Loaded or not, with the reason and what each contributes."""
     return answer({"plugins": house.plugins.records})
 
 
 @router.get("/metrics", operation_id="metrics", summary="Metrics in Prometheus' text format", response_class=Response)
+@needs("read")
 async def metrics(grounds: TheGrounds) -> Response:
     return Response(generate_latest(_registry(grounds.meters)), headers={"content-type": CONTENT_TYPE_LATEST})
 

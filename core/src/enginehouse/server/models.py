@@ -20,6 +20,8 @@ from ..sdk import BadRequest, LaunchFailed, ModelNotFound, NotReady
 from . import describe, schemas
 from .arrivals import read_body
 from .errors import UnknownModel
+from .gate import note_model
+from .permissions import needs
 from .plans import PlannedLaunch, describe_outlook
 from .surface import Grounds, TheGrounds, TheHouse, answer, errors
 
@@ -36,6 +38,7 @@ _LAUNCH_BODY = {
 
 
 @router.get("", response_model=schemas.ModelList, operation_id="list_models", summary="List the running models")
+@needs("read")
 async def list_models(house: TheHouse, all: bool = False) -> Response:
     """Those that answer now; with `all=true` also those that load, restart or failed."""
     views = house.deployments.views()
@@ -56,6 +59,7 @@ async def list_models(house: TheHouse, all: bool = False) -> Response:
     ),
     openapi_extra=_LAUNCH_BODY,
 )
+@needs("admin")
 async def launch_model(
     request: Request, grounds: TheGrounds, wait_ready: bool | None = None, dry_run: bool = False
 ) -> Response:
@@ -66,6 +70,7 @@ async def launch_model(
     """
     body = await read_json(request, grounds)
     launch = parse_launch(body)
+    note_model(request, launch.model_uid or launch.model_name)
     if dry_run:
         house = grounds.house
         return answer(describe_outlook(await foretell(launch, house.plugins, house.settings)))
@@ -82,6 +87,7 @@ async def launch_model(
     operation_id="list_instances",
     summary="List models with their replicas, in every state",
 )
+@needs("read")
 async def list_instances(house: TheHouse, model_name: str | None = None, model_uid: str | None = None) -> Response:
     """All, or those of a name, or the one of a uid, which wins over the name."""
     instances = [describe.describe_instance(view) for view in house.deployments.views()]
@@ -98,6 +104,7 @@ async def list_instances(house: TheHouse, model_name: str | None = None, model_u
     operation_id="get_launch_progress",
     summary="How far a launch has come",
 )
+@needs("read")
 async def get_progress(uid: str, house: TheHouse) -> Response:
     """A uid that is not known is at 0, pending: clients ask before the launch has begun."""
     try:
@@ -113,6 +120,7 @@ async def get_progress(uid: str, house: TheHouse) -> Response:
     summary="Cancel a launch",
     responses=errors(e400="There is no such model, or it is not being launched."),
 )
+@needs("admin")
 async def cancel_launch(uid: str, house: TheHouse) -> Response:
     """Returns when its processes are gone."""
     with known():
@@ -127,6 +135,7 @@ async def cancel_launch(uid: str, house: TheHouse) -> Response:
     summary="A model's replicas",
     responses=_UNKNOWN,
 )
+@needs("read")
 async def list_replicas(uid: str, house: TheHouse) -> Response:
     """Each with its process, its own address, and why it died last."""
     with known():
@@ -139,6 +148,7 @@ async def list_replicas(uid: str, house: TheHouse) -> Response:
     operation_id="list_events",
     summary="What happened to a model",
 )
+@needs("read")
 async def list_events(uid: str, house: TheHouse) -> Response:
     """The last ones, oldest first; none for a uid that is not known."""
     try:
@@ -154,6 +164,7 @@ async def list_events(uid: str, house: TheHouse) -> Response:
     summary="Describe a model",
     responses=errors(e400="There is no such model.", e503="It is loading (with Retry-After), or it is down."),
 )
+@needs("read")
 async def get_model(uid: str, house: TheHouse, any_status: bool = False) -> Response:
     """Answers while the model does; with `any_status=true` in every state."""
     with known():
@@ -166,6 +177,7 @@ async def get_model(uid: str, house: TheHouse, any_status: bool = False) -> Resp
 @router.delete(
     "/{uid:path}", response_model=None, operation_id="terminate_model", summary="End a model", responses=_UNKNOWN
 )
+@needs("admin")
 async def terminate_model(uid: str, house: TheHouse) -> Response:
     """Running requests get time to end. Returns when its processes are gone."""
     with known():

@@ -13,6 +13,7 @@ from ..host.house import House
 from ..sdk import BadRequest, Variant
 from . import schemas
 from .models import known, read_json
+from .permissions import needs
 from .registered import describe_in_detail, describe_registration
 from .surface import TheGrounds, TheHouse, answer, errors
 
@@ -34,6 +35,7 @@ _BODY = {
     responses=errors(e400="The registration is wrong (a sentence for each field), or its name is taken."),
     openapi_extra=_BODY,
 )
+@needs("admin")
 async def register_model(model_type: str, request: Request, grounds: TheGrounds) -> Response:
     """With `persist` it is still known after a restart. `worker_ip` is accepted; there is one machine."""
     body = await read_json(request, grounds)
@@ -53,6 +55,7 @@ async def register_model(model_type: str, request: Request, grounds: TheGrounds)
     summary="List the models of a type that can be launched",
     responses=errors(e400="There is no such model type."),
 )
+@needs("read")
 async def list_registrations(model_type: str, house: TheHouse, detailed: bool = False) -> Response:
     """By name, those of plugins too. With `detailed` whole, and for each variant whether its weights lie here."""
     models = house.registrations.all(model_type)
@@ -69,6 +72,7 @@ async def list_registrations(model_type: str, house: TheHouse, detailed: bool = 
     summary="A registration",
     responses=errors(e400="There is no such model, or no such type."),
 )
+@needs("read")
 async def get_registration(model_type: str, name: str, house: TheHouse) -> Response:
     """As it was sent, with its defaults; a plugin's model in the same shape."""
     with known():
@@ -82,6 +86,7 @@ async def get_registration(model_type: str, name: str, house: TheHouse) -> Respo
     summary="Forget a registration",
     responses=errors(e400="The model comes with a plugin, or there is no such type."),
 )
+@needs("admin")
 async def unregister_model(model_type: str, name: str, house: TheHouse) -> Response:
     """What runs of it runs on. A name that is not known is no error: it is gone."""
     await house.registrations.unregister(model_type, name)

@@ -13,6 +13,7 @@ from ..host.routing import Replica, RoutingTable
 from ..sdk import EnginehouseError, NotReady, Task, WorkerLost
 from ..sdk.errors import to_wire
 from .arrivals import ClientGone, Heading, read_body, read_heading, read_model
+from .billing import ASK, BilledAnswer, admit
 from .errors import send_error
 from .meters import Meter, Meters
 from .upstream import Answer, Pool, WorkerGone
@@ -115,24 +116,28 @@ class Relay:
 
     async def _answered(self, request: Request, out: Out) -> None:
         try:
-            opened = await self._open(request)
+            bill = admit(request.model, len(request.body))
+            opened = await self._open(request, request.head if bill is None else request.head[:-2] + ASK)
         except EnginehouseError as error:
             out.status = error.status
             return await out.refuse(error)
+        if bill is not None:
+            billed = BilledAnswer(opened.answer, bill)
+            opened = Opened(opened.replica, billed, billed.pass_on(opened.first))
         try:
             await out.relay(opened, request.model)
         finally:
             opened.replica.in_flight -= 1
             opened.answer.close()
 
-    async def _open(self, request: Request) -> Opened:
+    async def _open(self, request: Request, head: bytes) -> Opened:
         """A worker that answers; a second one when the first dies before its first byte."""
         tried: list[str] = []
         while True:
             replica = self._pick(request, tried)
             replica.in_flight += 1
             try:
-                answer, first = await self._pool(replica.socket).ask(request.head, request.body)
+                answer, first = await self._pool(replica.socket).ask(head, request.body)
             except WorkerGone as gone:
                 replica.in_flight -= 1
                 tried.append(replica.worker_id)

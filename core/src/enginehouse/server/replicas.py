@@ -11,6 +11,7 @@ from ..host.placement import parse_place
 from ..sdk import NotReady
 from . import describe, schemas
 from .models import finish, known, read_json
+from .permissions import needs
 from .surface import Grounds, TheGrounds, TheHouse, answer, errors
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
@@ -27,6 +28,7 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
         e503="The model is loading, or the replica did not come up.",
     ),
 )
+@needs("admin")
 async def add_replica(uid: str, request: Request, grounds: TheGrounds, wait_ready: bool = True) -> Response:
     """`{}`, or `{"replica_config": {"devices": [{"n_gpu": 1, "gpu_idx": [0]}]}}` to choose its devices.
 
@@ -49,6 +51,7 @@ async def add_replica(uid: str, request: Request, grounds: TheGrounds, wait_read
         e400="There is no such model or replica.", e409="The model is down.", e503="The model is loading; try again."
     ),
 )
+@needs("admin")
 async def remove_replica(uid: str, replica_id: int, house: TheHouse) -> Response:
     """Answers when no new request can reach it; what it is answering may end first. The last one ends the model."""
     with known():

@@ -176,6 +176,36 @@ class Login(Open):
     expires_in: int
 
 
+class Key(Open):
+    key_id: str
+    name: str
+    role: Literal["user", "admin"]
+    models: list[str]
+    requests_per_minute: int | None
+    tokens_per_day: int | None
+    created_ts: float
+    expires_ts: float | None
+    revoked_ts: float | None
+    hint: str
+    state: Literal["valid", "expired", "revoked"]
+    tokens_today: int
+
+
+class MadeKey(Key):
+    key: str
+
+
+class KeyList(Open):
+    keys: list[Key]
+
+
+class Login(Open):
+    access_token: str
+    refresh_token: str
+    token_type: Literal["bearer"]
+    expires_in: int
+
+
 class Auth(Open):
     auth: bool
 

@@ -65,7 +65,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         try:
             await _Server(config, application, departure).serve(sockets=[listener])
         finally:
-            application.relay.close()
+            application.close()
 
 
 class _Server(uvicorn.Server):
