@@ -78,7 +78,7 @@ AUXILIARY: dict[str, Task] = {
             route="/v1/convert_ids_to_tokens",
             summary="Each token id as the tokenizer's vocabulary spells it",
             request=ConvertIdsRequest,
-            answer=list[str] | list[list[str]],
+            answer=list[str | list[str]],
         ),
     )
 }

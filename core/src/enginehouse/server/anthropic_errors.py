@@ -36,8 +36,8 @@ def speaks_anthropic(path: str) -> bool:
     return path.startswith(("/anthropic/", "/v1/messages"))
 
 
-def restate(status: int, wire: Json) -> tuple[Json, dict[str, str]]:
+def restate(status: int, wire: Json, request_id: str = "") -> tuple[Json, dict[str, str]]:
     """An error body of the other routes in this shape, and its headers."""
-    request_id = os.urandom(12).hex()
+    request_id = request_id or os.urandom(12).hex()
     refusal = Refusal(status, str(wire.get("detail", "")), "")
     return error_of(refusal, request_id), {"request-id": request_id, "x-request-id": request_id}

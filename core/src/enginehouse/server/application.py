@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from ..host.audit import AuditLog
 from ..host.house import House
 from ..sdk import AUXILIARY, TASKS, Task
-from . import anthropic, cluster, keys, models, registrations, replicas
+from . import anthropic, cluster, families, keys, models, registrations, replicas, responses
 from .errors import handle_errors
 from .gate import Gate
 from .meters import Meters
@@ -31,7 +31,7 @@ class Application:
     def __init__(self, house: House) -> None:
         meters = Meters()
         self.stopping = asyncio.Event()
-        self.relay = Relay(house.routing, meters, house.settings.body_bytes)
+        self.relay = Relay(house.routing, meters, house.settings.body_bytes, house.settings.demand_seconds)
         self._tasks = {task.route: task for task in (*TASKS.values(), *AUXILIARY.values())}
         self.rest = _build_rest(Grounds(house, meters, self.stopping), self.relay)
         self._audit = AuditLog(house.settings.home)
@@ -68,7 +68,9 @@ def _build_rest(grounds: Grounds, relay: Relay) -> FastAPI:
     app.include_router(cluster.router)
     app.include_router(keys.router)
     app.include_router(anthropic.router)
+    app.include_router(responses.router)
     app.include_router(replicas.router)  # before the models': a uid may hold slashes
+    app.include_router(families.router)
     app.include_router(models.router)
     app.include_router(registrations.router)
     for task in (*TASKS.values(), *AUXILIARY.values()):

@@ -25,10 +25,14 @@ class UnknownModel(ModelNotFound):
     status = 400
 
 
-async def send_error(send: Send, error: EnginehouseError, request_id: bytes) -> None:
-    """An error answer, below any framework."""
-    body = msgspec.json.encode(to_wire(error))
+async def send_error(send: Send, error: EnginehouseError, request_id: bytes, path: str = "") -> None:
+    """An error answer, below any framework. path: of the request, where it may be one with a shape of its own."""
+    wire: dict[str, Any] = to_wire(error)
+    if speaks_anthropic(path):
+        wire, _ = restate(error.status, wire, request_id.decode("latin-1"))
+    body = msgspec.json.encode(wire)
     headers = [
+        *([(b"request-id", request_id)] if speaks_anthropic(path) else ()),
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
         (b"x-request-id", request_id),

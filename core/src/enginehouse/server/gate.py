@@ -40,7 +40,7 @@ class Gate:
         try:
             self._admit(rule, scope)
         except EnginehouseError as error:
-            return await send_error(send, error, read_heading(scope["headers"]).request_id)
+            return await send_error(send, error, read_heading(scope["headers"]).request_id, scope["path"])
         await self._inner(scope, receive, send)
 
     def _admit(self, rule: Rule, scope: Scope) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from msgspec.inspect import is_struct_type
 
 from ..host.launch_request import LaunchRequest
 from ..sdk import AUXILIARY, TASKS, Task
@@ -48,7 +49,7 @@ def _structs() -> list[type[msgspec.Struct]]:
     found: list[Any] = [LaunchRequest]
     for task in _tasks():
         found += (task.request, task.answer, task.chunk)
-    return [struct for struct in dict.fromkeys(found) if isinstance(struct, type)]
+    return [struct for struct in dict.fromkeys(found) if is_struct_type(struct)]
 
 
 def _components() -> dict[str, Any]:
@@ -83,7 +84,7 @@ def _operation(task: Task) -> dict[str, Any]:
 
 def _schema(kind: Any) -> dict[str, Any]:
     """A struct's reference, or the schema of what is no struct."""
-    return _ref(kind) if isinstance(kind, type) else msgspec.json.schema(kind)
+    return _ref(kind) if is_struct_type(kind) else msgspec.json.schema(kind)
 
 
 def _ref(struct: type[msgspec.Struct]) -> dict[str, str]:

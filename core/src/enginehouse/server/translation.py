@@ -139,7 +139,7 @@ class Translated(_Sending):
         if writer.stream:
             await self._begin(200, b"text/event-stream; charset=utf-8")
             await self._piece(writer.opening())
-        while piece:
+        while piece or not answer.ended:
             taken, refusal = _take(writer, events.feed(piece))
             await self._piece(taken)
             if refusal is not None:
@@ -186,7 +186,7 @@ def _take(writer: Writer, events: Iterable[Chunk | Refusal]) -> tuple[bytes, Ref
 async def read_whole(answer: Answer, first: bytes, limit: int) -> bytes:
     """A worker's whole body, up to `limit` bytes."""
     pieces, size, piece = [first], len(first), first
-    while piece and size < limit:
+    while (piece or not answer.ended) and size < limit:
         piece = await answer.piece()
         pieces.append(piece)
         size += len(piece)
