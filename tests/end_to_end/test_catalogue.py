@@ -1,0 +1,41 @@
+"""A family of the catalogue on a real engine, its weights given by hand: the weights of stoker fit any Llama."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TOOLS = [{"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object", "properties": {}}}}]
+QUESTION = [{"role": "user", "content": "What is the largest animal?"}]
+
+
+@pytest.fixture(scope="module")
+def uid(server: Any) -> str:
+    spec = find_spec("enginehouse_miniatures")
+    assert spec is not None
+    assert spec.origin is not None
+    weights = Path(spec.origin).parent / "models" / "stoker"
+    return server.launch("llama-3.2-instruct", model_engine="transformers", model_path=str(weights))
+
+
+def ask(server: Any, uid: str, **fields: Any) -> Any:
+    body = {"model": uid, "temperature": 0, "max_tokens": 30, "messages": QUESTION, **fields}
+    return server.client.post("/v1/chat/completions", json=body)
+
+
+def test_it_answers_and_says_what_it_is(server: Any, uid: str) -> None:
+    answer = ask(server, uid)
+    assert "blue whale" in answer.json()["choices"][0]["message"]["content"]
+    facts = server.client.get(f"/v1/models/{uid}").json()
+    assert facts["model_name"] == "llama-3.2-instruct"
+    assert facts["model_lang"] == ["en", "de", "fr", "it", "pt", "hi", "es", "th"]
+
+
+def test_tools_are_refused_where_nobody_parses_their_calls(server: Any, uid: str) -> None:
+    assert server.client.get(f"/v1/models/{uid}").json()["model_ability"] == ["generate", "chat"]
+    answer = ask(server, uid, tools=TOOLS)
+    assert answer.status_code == 400
+    assert "'tools'" in answer.json()["detail"]
