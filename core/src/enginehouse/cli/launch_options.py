@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from .values import Extra, read_extra, read_indexes, read_n_gpu, read_size
+
+C = TypeVar("C", bound=Callable[..., Any])
 
 _PAIR: dict[str, Any] = {"type": (str, str), "multiple": True, "metavar": "KEY VALUE"}
 
@@ -39,6 +41,11 @@ OPTIONS: tuple[Callable[..., Any], ...] = (
     click.option("--gpu-idx", type=read_indexes, metavar="0,1", help="Exactly these GPUs."),
     click.option("--worker-ip", help="Machine to run on."),
     click.option("--request-limits", type=click.IntRange(min=0), help="Requests at once, per replica."),
+    click.option("--queue-length", type=click.IntRange(min=0), help="Requests beyond the limit that wait for a turn."),
+    click.option("--on-demand", "--lazy", "on_demand", is_flag=True, help="Load when the first request comes."),
+    click.option(
+        "--keep-alive", type=click.FloatRange(min=0), metavar="SECONDS", help="Unload after so long without requests."
+    ),
     click.option("-mp", "--model-path", help="Folder or file of the weights, when they are here already."),
     click.option("--download-hub", help="Where weights come from: huggingface, modelscope, ..."),
     click.option("--enable-thinking/--disable-thinking", default=None, help="For models that can do both."),
@@ -64,7 +71,7 @@ OPTIONS: tuple[Callable[..., Any], ...] = (
 )
 
 
-def launch_options(command: Callable[..., None]) -> Callable[..., None]:
+def launch_options(command: C) -> C:
     """Adds them all to a command."""
     for option in reversed(OPTIONS):
         command = option(command)

@@ -40,7 +40,8 @@ _AS_GIVEN = (
     "enable_thinking",
     "enable_virtual_env",
 )
-_ONLY_WHEN_SET = ("download_hub", "trust_remote_code")
+_ONLY_WHEN_SET = ("download_hub", "trust_remote_code", "on_demand")
+_ONLY_WHEN_GIVEN = ("queue_length", "keep_alive")  # where 0 says something
 
 
 def launch_arguments(given: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,6 +52,7 @@ def launch_arguments(given: Mapping[str, Any], extra: Mapping[str, Any]) -> dict
     arguments["virtual_env_find_links"] = list(given["virtual_env_find_link"]) or None
     arguments["peft_model_config"] = _peft_config(given)
     arguments.update({name: given[name] for name in _ONLY_WHEN_SET if given[name]})
+    arguments.update({name: given[name] for name in _ONLY_WHEN_GIVEN if given[name] is not None})
     if given["quantization_config"]:
         arguments["quantization_config"] = read_pairs(given["quantization_config"])
     return {**arguments, **extra}
@@ -70,7 +72,7 @@ def await_ready(client: Client, model_uid: str, show: Show) -> None:
     while True:
         model = client.describe_model(model_uid, any_status=True)
         status, error = model.get("status", "READY"), model.get("error")
-        if status == "READY":
+        if status in ("READY", "UNLOADED"):  # the latter: loaded when somebody asks
             return
         if status in OVER:
             raise Refused(_failure(model_uid, status, error))

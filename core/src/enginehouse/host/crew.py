@@ -31,7 +31,7 @@ class Crew:
 
     def __init__(self) -> None:
         self._lives: dict[int, Life] = {}
-        self._parting: dict[int, asyncio.Task[None]] = {}
+        self._parting: dict[int, tuple[Life, asyncio.Task[None]]] = {}
 
     def __len__(self) -> int:
         return len(self._lives)
@@ -81,7 +81,7 @@ class Crew:
         """
         life = self._lives.pop(replica_id)
         task = asyncio.create_task(_let_go(life, seconds), name=f"{life.task.get_name()} parting")
-        self._parting[replica_id] = task
+        self._parting[replica_id] = life, task
         task.add_done_callback(lambda _: self._parting.pop(replica_id, None))
         return task
 
@@ -92,11 +92,15 @@ class Crew:
 
     async def end(self) -> None:
         """Ends all; returns when their processes are gone, or left to a successor."""
-        tasks = [*(life.task for life in self._lives.values()), *self._parting.values()]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        parting = list(self._parting.values())
+        for _, letting_go in parting:
+            letting_go.cancel()
+        lives = [*self._lives.values(), *(life for life, _ in parting)]
+        for life in lives:
+            if not life.task.cancelling():  # one that is ending already would be cut short
+                life.task.cancel()
+        if lives:
+            await asyncio.wait({*(life.task for life in lives), *(task for _, task in parting)})
         self._lives.clear()
 
 

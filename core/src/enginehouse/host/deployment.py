@@ -23,8 +23,11 @@ from .replica import Surroundings
 from .routing import RETRY_AFTER_SECONDS, Route, RoutingTable
 from .settings import Settings
 from .store import EVENTS_KEPT, Declared, StateUnavailable, Store
+from .turns import Turns
 from .views import DeploymentView, Event, Status
 from .worker import Worker
+
+BUSY_LOOK = 0.5  # seconds at least between looks whether a busy model has become idle
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +58,8 @@ class Deployment:
         self._declared = declared
         self._ground = ground
         self._crew = Crew()
+        self._turns = _turns(declared, ground.settings)
+        self._loaded = not declared.request.on_demand  # whether it shall be in memory
         self._given_up: set[int] = set()
         self._added: dict[int, asyncio.Future[None]] = {}  # replicas that were added and have yet to be ready
         self._scaling = asyncio.Lock()  # what is declared changes one step after the other
@@ -64,10 +69,21 @@ class Deployment:
         self._notes: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, adopted: dict[int, Worker] | None = None) -> None:
-        """Begins to make it so, with workers that are already there."""
+    def start(self) -> None:
+        """Begins to make it so."""
+        self._begin_task({})
+
+    def resume(self, adopted: dict[int, Worker]) -> None:
+        """Begins again after a restart of the server, with workers that still run.
+
+        What may be unloaded and does not run is not loaded before somebody asks for it.
+        """
+        self._loaded = bool(adopted) or not self._declared.request.may_unload
+        self._begin_task(adopted)
+
+    def _begin_task(self, adopted: dict[int, Worker]) -> None:
         self._publish()
-        self._task = asyncio.create_task(self._run(adopted or {}), name=f"deployment {self.uid}")
+        self._task = asyncio.create_task(self._run(adopted), name=f"deployment {self.uid}")
 
     def rest(self) -> None:
         """For one that failed for good before: it is shown with its reason, and nothing is started."""
@@ -104,10 +120,18 @@ class Deployment:
             replica_id = free_id(self._declared.places, self._crew.ids | set(self._crew.parting))
             place = msgspec.structs.replace(place, replica_id=replica_id)
             await self._scale_to((*self._declared.places, place))
-            self._added[replica_id] = asyncio.get_running_loop().create_future()
+            if self._loaded:
+                self._added[replica_id] = asyncio.get_running_loop().create_future()
         self._tell("INFO", f"Scaled up: replica {replica_id} is added.")
         self._woken.set()
         return replica_id
+
+    def demand(self) -> None:
+        """A request came: it is loaded, unless that has begun."""
+        if not self._loaded and not self._stopping:
+            self._loaded = True
+            self._tell("INFO", "Loading, because a request came.")
+            self._woken.set()
 
     async def until_added(self, replica_id: int) -> None:
         """Returns when an added replica answers. Raises LaunchFailed; it is then not declared any more."""
@@ -141,6 +165,11 @@ class Deployment:
         return len(places)
 
     @property
+    def in_use(self) -> bool:
+        """Whether requests are answered, or wait for it."""
+        return self._ground.routing.awaited(self.uid) or any(route.in_flight for route in self._crew.routes())
+
+    @property
     def launching(self) -> bool:
         """Whether it has yet to become ready for the first time."""
         return not self._settled.is_set()
@@ -153,6 +182,8 @@ class Deployment:
     def status(self) -> Status:
         if self._stopping:
             return "TERMINATING"
+        if not self._loaded:
+            return "UNLOADED"
         statuses: list[Status] = [life.status for life in self._crew.replicas]
         for status in ("READY", "LOADING", "RESTARTING", "CREATING"):
             if status in statuses and not (status == "READY" and self.launching):
@@ -174,10 +205,12 @@ class Deployment:
                 self.plan = await self._ground.plan(self._declared.request)
                 self._publish()
             while True:
-                await self._reconcile(adopted)
+                if self._loaded:
+                    await self._reconcile(adopted)
+                else:
+                    self._settled.set()
+                    self._publish()
                 adopted = {}
-                if not self._crew:
-                    return await self._fail(self.error or "No replica is left.")
                 await self._attend()
         except EnginehouseError as error:
             await self._fail(error.message)
@@ -222,16 +255,38 @@ class Deployment:
             self._on_change()
 
     async def _attend(self) -> None:
-        """Waits until there is something to do: a replica gave up, or what is declared has changed."""
+        """Waits until there is something to do: a replica gave up, what is declared has changed, or it lay idle."""
         woken = asyncio.create_task(self._woken.wait())
         try:
-            await asyncio.wait({woken, *self._crew.tasks}, return_when=asyncio.FIRST_COMPLETED)
+            until = {woken, *self._crew.tasks}
+            await asyncio.wait(until, timeout=self._idle_in(), return_when=asyncio.FIRST_COMPLETED)
         finally:
             woken.cancel()
         self._woken.clear()
+        if self._idle_in() == 0:
+            await self._unload(f"Unloaded after {self._declared.request.keep_alive:g} s without a request.")
         for task in [task for task in self._crew.tasks if task.done()]:
             await self._lost(*self._crew.bury(task))
         self._publish()
+
+    def _idle_in(self) -> float | None:
+        """Seconds until it may be unloaded, as it looks now; None when nothing is to be unloaded."""
+        keep_alive = self._declared.request.keep_alive
+        routes = self._crew.routes()
+        if keep_alive is None or not self._loaded or not routes or len(routes) < len(self._crew):
+            return None
+        if self.in_use:
+            return max(keep_alive, BUSY_LOOK)
+        return max(0.0, max(route.used for route in routes) + keep_alive - time.monotonic())
+
+    async def _unload(self, why: str) -> None:
+        """Out of the routing table in the same breath; returns when its processes are gone."""
+        self._loaded = False
+        self._given_up.clear()
+        parting = [self._crew.retire(replica_id, 0) for replica_id in self._crew.ids]
+        self._publish()
+        self._tell("INFO", why)
+        await asyncio.wait(parting)
 
     async def _lost(self, replica_id: int, reason: str) -> None:
         """A replica gave up. The first launch fails with its first replica; later, the others serve on."""
@@ -276,8 +331,9 @@ class Deployment:
         for replica_id in ready & self._added.keys():
             self._added.pop(replica_id).set_result(None)
         wanted = {place.replica_id for place in self._declared.places} - self._given_up
-        if ready and ready >= wanted and not self._settled.is_set():
+        if ready and ready >= wanted:
             self._settled.set()
+            self._woken.set()  # from now on it may lie idle
             if not self._declared.was_ready:
                 self._soon(self._save(msgspec.structs.replace(self._declared, was_ready=True)))
 
@@ -287,16 +343,29 @@ class Deployment:
             await self._ground.store.declare(declared)
 
     def _publish(self) -> None:
-        restarting = self._declared.was_ready and self._settled.is_set()
+        request, routes = self._declared.request, self._crew.routes()
+        for route in routes:
+            route.turns = self._turns
         self._ground.routing.put(
             Route(
                 model_uid=self.uid,
                 tasks=self.plan.tasks if self.plan else (),
-                replicas=self._crew.routes(),
-                waiting="is starting again after its worker died" if restarting else "is still loading",
+                replicas=routes,
+                waiting=self._waiting(),
                 failure=self.error if self.failed else None,
+                limit=request.request_limits,
+                turns=self._turns,
+                demand=self.demand if request.may_unload and not self._stopping else None,
             )
         )
+
+    def _waiting(self) -> str:
+        """Why no replica is ready, when one will be."""
+        if self._declared.request.may_unload:
+            return "is being loaded for a request"
+        if self._declared.was_ready and self._settled.is_set():
+            return "is starting again after its worker died"
+        return "is still loading"
 
     def _check_scalable(self) -> None:
         if self.failed:
@@ -323,3 +392,12 @@ class Deployment:
         task = asyncio.create_task(work)
         self._notes.add(task)
         task.add_done_callback(self._notes.discard)
+
+
+def _turns(declared: Declared, settings: Settings) -> Turns | None:
+    """The queue of requests beyond the limit; without a limit there is none."""
+    request = declared.request
+    if request.request_limits is None:
+        return None
+    length = settings.queue_length if request.queue_length is None else request.queue_length
+    return Turns(length, settings.queue_seconds)

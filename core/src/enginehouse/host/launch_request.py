@@ -9,6 +9,7 @@ import msgspec
 
 from ..sdk import BadRequest, size_in_billions
 
+NotNegative = Annotated[int, msgspec.Meta(ge=0)]
 Replicas = Annotated[int, msgspec.Meta(ge=1, le=64)]
 _UID = re.compile(r"[^\x00-\x1f/?#]{1,100}")
 _REPLICA_SUFFIX = re.compile(r"-rep\d+$")
@@ -17,6 +18,9 @@ _REPLICA_SUFFIX = re.compile(r"-rep\d+$")
 class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Every field of `Client.launch_model`; whatever else was sent is in `options`, for the engine.
 
+    request_limits: requests at once for each replica; queue_length: how many more wait for a turn.
+    on_demand: declared now, loaded by the first request. keep_alive: seconds without a request after which it is
+    unloaded, until the next one; null: never.
     Fields that only later features use are kept and refused by planning when they are set.
     """
 
@@ -31,7 +35,10 @@ class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
     n_worker: Annotated[int, msgspec.Meta(ge=1)] = 1
     n_gpu: int | str | None = "auto"
     peft_model_config: dict[str, Any] | None = None
-    request_limits: int | None = None
+    request_limits: NotNegative | None = None
+    queue_length: NotNegative | None = None
+    on_demand: bool = False
+    keep_alive: Annotated[float, msgspec.Meta(ge=0)] | None = None
     worker_ip: str | list[str] | None = None
     gpu_idx: int | list[int] | None = None
     replica_config: list[dict[str, Any]] | None = None
@@ -46,9 +53,20 @@ class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
     trust_remote_code: bool = False
     options: dict[str, Any] = {}
 
+    @property
+    def may_unload(self) -> bool:
+        """Whether it may be declared and not in memory, so that requests wait for it."""
+        return self.on_demand or self.keep_alive is not None
+
 
 _FIELDS = frozenset(LaunchRequest.__struct_fields__) - {"options"}
-_DEFAULTED = ("model_type", "replica", "n_worker", "trust_remote_code")  # null means the default, as clients send it
+_DEFAULTED = (
+    "model_type",
+    "replica",
+    "n_worker",
+    "trust_remote_code",
+    "on_demand",
+)  # null means the default, as clients send it
 
 
 def parse_launch(body: object) -> LaunchRequest:

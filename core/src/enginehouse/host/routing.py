@@ -133,7 +133,9 @@ class RoutingTable:
         if not usable:
             raise NotReady(f"Model {model_uid!r} {route.waiting}; try again.", retry_after=RETRY_AFTER_SECONDS)
         replica = min(usable, key=_load)
-        if route.limit is not None and (replica.in_flight >= route.limit or (route.turns and not called)):
+        if route.limit is not None and (
+            replica.in_flight >= route.limit or (route.turns is not None and len(route.turns) and not called)
+        ):
             raise LimitReached(
                 f"Rate limit reached for the model. Request limit {route.limit} for the model: {model_uid}. "
                 "Try again in a moment.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -21,6 +21,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     lease_seconds: workers live so long without a server; ENGINEHOUSE_LEASE_SECONDS.
     drain_seconds: running requests get so long to end when a worker is stopped; ENGINEHOUSE_DRAIN_SECONDS.
     retire_seconds: requests on a replica that is scaled away get so long to end; ENGINEHOUSE_RETIRE_SECONDS.
+    queue_length: requests beyond `request_limits` that wait for a turn, for launches that do not say;
+        queue_seconds: each so long at most. ENGINEHOUSE_QUEUE_LENGTH, ENGINEHOUSE_QUEUE_SECONDS.
+    demand_seconds: a request waits so long for its model to be loaded; ENGINEHOUSE_DEMAND_SECONDS.
     launch_seconds: a worker gets so long to load; ENGINEHOUSE_LAUNCH_SECONDS.
     restart_limit: failures in a row before a deployment is given up; restart_seconds: first back-off, doubled
         each time up to a minute.
@@ -33,9 +36,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         on every address but loopback.
     model_src: the hub taken where a model is on several: auto (the family's order), huggingface or modelscope;
         ENGINEHOUSE_MODEL_SRC, else XINFERENCE_MODEL_SRC.
-    require_key: every request needs a key, on loopback too; ENGINEHOUSE_REQUIRE_KEY.
-    insecure: no request needs a key, on any address; ENGINEHOUSE_INSECURE. Without either, keys are asked for
-        on every address but loopback.
     blocked: names of plugins never to import; ENGINEHOUSE_BLOCKED_PLUGINS (comma separated), beside those in
         the home's blocked_plugins.txt.
     """
@@ -47,6 +47,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     lease_seconds: float = 600.0
     drain_seconds: float = 30.0
     retire_seconds: float = 600.0
+    queue_length: Annotated[int, msgspec.Meta(ge=0)] = 0
+    queue_seconds: float = 60.0
+    demand_seconds: float = 300.0
     launch_seconds: float = 3600.0
     restart_limit: int = 5
     restart_seconds: float = 1.0
@@ -57,8 +60,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     require_key: bool = False
     insecure: bool = False
     model_src: Literal["auto", "huggingface", "modelscope"] = "auto"
-    require_key: bool = False
-    insecure: bool = False
     blocked: tuple[str, ...] = ()
 
     @property

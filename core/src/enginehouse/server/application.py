@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from ..host.audit import AuditLog
 from ..host.house import House
 from ..sdk import AUXILIARY, TASKS, Task
-from . import anthropic, cluster, families, keys, models, registrations, replicas, responses
+from . import abort, anthropic, cache, cluster, engines, families, keys, models, registrations, replicas, responses
 from .errors import handle_errors
 from .gate import Gate
 from .meters import Meters
@@ -34,8 +34,8 @@ class Application:
         self.relay = Relay(house.routing, meters, house.settings.body_bytes, house.settings.demand_seconds)
         self._tasks = {task.route: task for task in (*TASKS.values(), *AUXILIARY.values())}
         self.rest = _build_rest(Grounds(house, meters, self.stopping), self.relay)
-        self._audit = AuditLog(house.settings.home)
-        self._gate = Gate(self._serve, Rules(self.rest.routes, self._tasks), house.keys, self._audit)
+        self.audit = AuditLog(house.settings.home)
+        self._gate = Gate(self._serve, Rules(self.rest.routes, self._tasks), house.keys, self.audit)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._gate(scope, receive, send)
@@ -43,7 +43,7 @@ class Application:
     def close(self) -> None:
         """To be called when nothing is served any more."""
         self.relay.close()
-        self._audit.close()
+        self.audit.close()
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST":
@@ -69,10 +69,13 @@ def _build_rest(grounds: Grounds, relay: Relay) -> FastAPI:
     app.include_router(keys.router)
     app.include_router(anthropic.router)
     app.include_router(responses.router)
+    app.include_router(abort.router)  # before the models': a uid may hold slashes
     app.include_router(replicas.router)  # before the models': a uid may hold slashes
     app.include_router(families.router)
     app.include_router(models.router)
+    app.include_router(engines.router)
     app.include_router(registrations.router)
+    app.include_router(cache.router)
     for task in (*TASKS.values(), *AUXILIARY.values()):
         app.router.routes.append(Route(task.route, needs("use")(_Endpoint(relay, task)), methods=["POST"]))
     handle_errors(app)

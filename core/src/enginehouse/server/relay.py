@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from time import perf_counter
 from typing import Any, NamedTuple, Protocol
@@ -9,12 +10,15 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 from starlette.types import Receive, Scope, Send
 
+from ..host.admission import Admission
 from ..host.routing import Replica, RoutingTable
+from ..host.turns import LimitReached
 from ..sdk import EnginehouseError, NotReady, Task, WorkerLost
 from ..sdk.errors import to_wire
-from .arrivals import ClientGone, Heading, read_body, read_heading, read_model
+from .arrivals import ClientGone, Heading, read_address, read_body, read_heading, rename
 from .billing import ASK, BilledAnswer, admit
 from .errors import send_error
+from .flights import Flights, aborted
 from .meters import Meter, Meters
 from .upstream import Answer, Pool, WorkerGone
 from .watch import Watch
@@ -69,22 +73,30 @@ class Out(Protocol):
     async def relay(self, opened: Opened, model: str) -> None:
         """Sends the worker's answer, as it comes."""
 
+    async def break_off(self, error: EnginehouseError) -> None:
+        """Answers with an error, or ends an answer that has begun with one."""
+
 
 class Relay:
     """Relays requests of every task to the workers that the routing table names."""
 
-    def __init__(self, routing: RoutingTable, meters: Meters, body_bytes: int) -> None:
+    def __init__(self, routing: RoutingTable, meters: Meters, body_bytes: int, demand_seconds: float) -> None:
         self._routing = routing
+        self._admission = Admission(routing, demand_seconds)
         self._meters = meters
         self._body_bytes = body_bytes
         self._pools: dict[str, Pool] = {}
+        self.flights = Flights()
 
     async def serve(self, task: Task, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, from its body to the last byte of its answer."""
         heading = read_heading(scope["headers"])
         try:
             body = await read_body(receive, heading.length, self._body_bytes)
-            request = Request(task, read_model(body), heading, body)
+            addressed = read_address(body)
+            if addressed.request_id is not None:
+                heading = rename(heading, addressed.request_id)
+            request = Request(task, addressed.model, heading, body)
         except EnginehouseError as error:
             return await send_error(send, error, heading.request_id)
         except ClientGone:
@@ -105,17 +117,26 @@ class Relay:
     async def _measured(self, request: Request, meter: Meter, receive: Receive, out: Out) -> None:
         started = perf_counter()
         meter.in_flight += 1
+        request_id = request.heading.request_id
+        flight = self.flights.begin(request.model, request_id)
         try:
             with Watch(receive):
                 await self._answered(request, out)
         except ClientGone:
             out.status = CLIENT_CLOSED
+        except asyncio.CancelledError:
+            if not flight.ends_by_abort():
+                raise
+            await out.break_off(aborted(request.model, request_id))
+            out.status = CLIENT_CLOSED
         finally:
+            self.flights.end(request_id, flight)
             meter.in_flight -= 1
             meter.count(out.status, perf_counter() - started, len(request.body), out.bytes)
 
     async def _answered(self, request: Request, out: Out) -> None:
         try:
+            self.flights.check(request.model, request.heading.request_id)
             bill = admit(request.model, len(request.body))
             opened = await self._open(request, request.head if bill is None else request.head[:-2] + ASK)
         except EnginehouseError as error:
@@ -127,24 +148,27 @@ class Relay:
         try:
             await out.relay(opened, request.model)
         finally:
-            opened.replica.in_flight -= 1
+            opened.replica.release()
             opened.answer.close()
 
     async def _open(self, request: Request, head: bytes) -> Opened:
         """A worker that answers; a second one when the first dies before its first byte."""
         tried: list[str] = []
         while True:
-            replica = self._pick(request, tried)
+            try:
+                replica = self._pick(request, tried)
+            except (NotReady, LimitReached) as refusal:
+                replica = await self._admission.wait(request.model, request.task.name, tried, refusal)
             replica.in_flight += 1
             try:
                 answer, first = await self._pool(replica.socket).ask(head, request.body)
             except WorkerGone as gone:
-                replica.in_flight -= 1
+                replica.release()
                 tried.append(replica.worker_id)
                 if len(tried) == ATTEMPTS:
                     raise _lost(request.model, str(gone)) from gone
             except BaseException:
-                replica.in_flight -= 1
+                replica.release()
                 raise
             else:
                 return Opened(replica, answer, first)
@@ -176,13 +200,15 @@ def _lost(model: str, how: str) -> WorkerLost:
 class _Out:
     """Passes a worker's bytes on as they are."""
 
-    __slots__ = ("_send", "bytes", "request_id", "status")
+    __slots__ = ("_last", "_send", "_streams", "bytes", "request_id", "status")
 
     def __init__(self, send: Send, request_id: bytes) -> None:
         self._send = send
         self.request_id = request_id
         self.status = CLIENT_CLOSED
         self.bytes = 0
+        self._last = b""
+        self._streams: bool | None = None
 
     async def refuse(self, error: EnginehouseError) -> None:
         await send_error(self._send, error, self.request_id)
@@ -194,17 +220,24 @@ class _Out:
         headers = [header for header in answer.headers if header[0] in _PASSED_ON]
         headers.append((b"x-request-id", self.request_id))
         await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        last = piece
+        self._streams = _is_event_stream(headers)
         try:
             while not answer.ended:
                 await self._piece(piece, more=True)
-                last = piece
+                self._last = piece
                 piece = await answer.piece()
             await self._piece(piece, more=False)
         except WorkerGone:
-            if _is_event_stream(headers):
-                await self._piece(_error_event(model, last), more=False)
-            # else: returning in mid answer makes the server cut the connection, so that nobody takes it for whole
+            await self.break_off(
+                WorkerLost(f"The worker of model {model!r} died while it answered; what came so far is not the whole.")
+            )
+
+    async def break_off(self, error: EnginehouseError) -> None:
+        if self._streams is None:
+            await self.refuse(error)
+        elif self._streams:
+            await self._piece(_error_event(error, self._last), more=False)
+        # else: returning in mid answer makes the server cut the connection, so that nobody takes it for whole
 
     async def _piece(self, piece: bytes, *, more: bool) -> None:
         self.bytes += len(piece)
@@ -215,9 +248,8 @@ def _is_event_stream(headers: list[tuple[bytes, bytes]]) -> bool:
     return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers)
 
 
-def _error_event(model: str, last: bytes) -> bytes:
-    """The last event of a stream whose worker died; a half event before it is ended first."""
-    lost = WorkerLost(f"The worker of model {model!r} died while it answered; what came so far is not the whole.")
-    body: dict[str, Any] = to_wire(lost)
-    gap = b"" if last.endswith((b"\n\n", b"\r\n\r\n")) else b"\n\n"
+def _error_event(error: EnginehouseError, last: bytes) -> bytes:
+    """The last event of a stream that is not whole; a half event before it is ended first."""
+    body: dict[str, Any] = to_wire(error)
+    gap = b"" if not last or last.endswith((b"\n\n", b"\r\n\r\n")) else b"\n\n"
     return gap + b"event: error\ndata: " + msgspec.json.encode(body) + b"\n\n"

@@ -129,6 +129,26 @@ class Registered(Open):
     is_builtin: bool
 
 
+class ToInspect(Open):
+    """Weights to look at. model_path: absolute, on the server's machine."""
+
+    model_path: str
+    model_family: str | None = None
+
+
+class Drafted(Open):
+    """A registration, whole."""
+
+    version: int
+    model_name: str
+    model_family: str
+    context_length: int | None
+    model_lang: list[str]
+    model_ability: list[str]
+    model_specs: list[dict[str, Any]]
+    chat_template: str | None
+
+
 class Plugin(Open):
     name: str
     state: Literal["loaded", "blocked", "incompatible", "quarantined"]
@@ -144,36 +164,6 @@ class Plugins(BaseModel):
     """All installed plugins."""
 
     plugins: list[Plugin]
-
-
-class Key(Open):
-    key_id: str
-    name: str
-    role: Literal["user", "admin"]
-    models: list[str]
-    requests_per_minute: int | None
-    tokens_per_day: int | None
-    created_ts: float
-    expires_ts: float | None
-    revoked_ts: float | None
-    hint: str
-    state: Literal["valid", "expired", "revoked"]
-    tokens_today: int
-
-
-class MadeKey(Key):
-    key: str
-
-
-class KeyList(Open):
-    keys: list[Key]
-
-
-class Login(Open):
-    access_token: str
-    refresh_token: str
-    token_type: Literal["bearer"]
-    expires_in: int
 
 
 class Key(Open):
@@ -227,6 +217,42 @@ class Welcome(Open):
     name: str
     version: str
     links: dict[str, str]
+
+
+class CachedModel(Open):
+    """Downloaded weights. bytes: on the disk; used_by: uids of the models declared with them."""
+
+    model_name: str
+    model_version: str
+    model_size_in_billions: str | None
+    model_format: str | None
+    quantization: str | None
+    uri: str
+    revision: str | None
+    path: str
+    real_path: str
+    actor_ip_address: str
+    bytes: int
+    complete: bool
+    used_by: list[str]
+
+
+class CachedModels(BaseModel):
+    """All downloaded weights."""
+
+    list: list[CachedModel]
+
+
+class CachedFiles(Open):
+    model_version: str
+    worker_ip: str
+    paths: list[str]
+    bytes: int
+
+
+class CacheRemoved(Open):
+    result: bool
+    bytes: int
 
 
 class ErrorObject(Open):

@@ -1,0 +1,60 @@
+"""Requests that no replica can take at this moment: they wait for a turn, or for their model to be loaded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+
+from ..sdk import EnginehouseError, NotReady
+from .routing import RETRY_AFTER_SECONDS, Replica, Route, RoutingTable
+from .turns import LimitReached
+
+
+class Admission:
+    """The slow way into a model. demand_seconds: so long a request waits for its model to be loaded."""
+
+    def __init__(self, routing: RoutingTable, demand_seconds: float) -> None:
+        self._routing = routing
+        self._demand_seconds = demand_seconds
+
+    async def wait(self, model: str, task: str, tried: Collection[str], refusal: NotReady | LimitReached) -> Replica:
+        """The replica for a request that was refused at first. The caller counts it in the same breath.
+
+        Raises `refusal`, or another of its kind, where waiting does not help or lasted too long.
+        """
+        error: EnginehouseError = refusal
+        if isinstance(refusal, NotReady):
+            try:
+                return await self._loaded(model, task, refusal)
+            except LimitReached as full:
+                error = full
+        route = self._routing.get(model)
+        if not isinstance(error, LimitReached) or route is None or route.turns is None or not route.limit:
+            raise error
+        return await route.turns.wait(lambda: self._routing.pick(model, task, tried, called=True), error)
+
+    async def _loaded(self, model: str, task: str, refusal: NotReady) -> Replica:
+        """Asks for the model and waits until it is there; however many ask, it is loaded once."""
+        with self._routing.awaiting(model):
+            try:
+                async with asyncio.timeout(self._demand_seconds):
+                    while True:
+                        route = self._routing.get(model)
+                        if route is None or route.demand is None:
+                            raise refusal
+                        route.demand()
+                        await self._routing.changed(model)
+                        try:
+                            return self._routing.pick(model, task)
+                        except NotReady as still:
+                            refusal = still
+            except TimeoutError:
+                raise _too_long(model, self._demand_seconds, self._routing.get(model)) from None
+
+
+def _too_long(model: str, seconds: float, route: Route | None) -> NotReady:
+    waiting = route.waiting if route else "is not there"
+    return NotReady(
+        f"Model {model!r} {waiting}; it was not ready within {seconds:g} s. Try again.",
+        retry_after=RETRY_AFTER_SECONDS,
+    )
