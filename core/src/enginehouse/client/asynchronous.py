@@ -7,11 +7,12 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import httpx
 
-from . import calls
+from . import calls, key_calls
 from .answers import EventDecoder, decode_answer, failure_of
 from .calls import Call, Json
 from .connection import (
     NOT_FOUND,
+    client_key,
     dress,
     explained,
     handle_kind,
@@ -62,6 +63,7 @@ class AsyncSession:
         self.address = server_address(base_url)
         self._api_key = api_key
         self._knows_auth = False
+        self.asks_for_key = False
         with explained("connect", self.address):
             transport = httpx.AsyncHTTPTransport(**transport_options(self.address))
             self._http = httpx.AsyncClient(base_url=self.address, transport=transport)
@@ -70,8 +72,15 @@ class AsyncSession:
         """Asks whether a key is wanted, before the first call. Asking twice at once does no harm."""
         if self._knows_auth:
             return
-        self._http.headers.update(key_headers(self._api_key, await self._asks_for_key()))
+        self.asks_for_key = await self._asks_for_key()
+        self._http.headers.update(key_headers(self._api_key, self.asks_for_key))
         self._knows_auth = True
+
+    async def log_in(self, username: str, password: str) -> None:
+        await self.prepare()
+        if self.asks_for_key:
+            token = await self._send(key_calls.login(username, password))
+            self._http.headers.update(key_headers(token, True))
 
     async def _asks_for_key(self) -> bool:
         try:
@@ -156,7 +165,7 @@ class AsyncClient:
     """
 
     def __init__(self, base_url: str | None = None, api_key: str | None = None) -> None:
-        self._session = AsyncSession(base_url, api_key)
+        self._session = AsyncSession(base_url, client_key(api_key))
 
     @property
     def base_url(self) -> str:
@@ -172,8 +181,17 @@ class AsyncClient:
     list_model_replicas = _method(calls.list_model_replicas)
     get_launch_model_progress = _method(calls.get_launch_model_progress)
     cancel_launch_model = _method(calls.cancel_launch_model)
+    abort_request = _method(calls.abort_request)
     get_instance_info = _method(calls.get_instance_info)
     list_plugins = _method(calls.list_plugins)
+    create_key = _method(key_calls.create_key)
+    list_keys = _method(key_calls.list_keys)
+    revoke_key = _method(key_calls.revoke_key)
+    list_cached_models = _method(calls.list_cached_models)
+    list_deletable_models = _method(calls.list_deletable_models)
+    confirm_and_remove_model = _method(calls.confirm_and_remove_model)
+    list_engines = _method(calls.list_engines)
+    query_engine_by_model_name = _method(calls.query_engine_by_model_name)
     register_model = _method(calls.register_model)
     unregister_model = _method(calls.unregister_model)
     list_model_registrations = _method(calls.list_model_registrations)
@@ -183,6 +201,10 @@ class AsyncClient:
         """A handle of a running model: AsyncChatModelHandle when it can chat. Raises ValueError when none suits."""
         kind = handle_kind(model_uid, await self.describe_model(model_uid))
         return {"chat": AsyncChatModelHandle, "generate": AsyncGenerateModelHandle}[kind](model_uid, self._session)
+
+    async def login(self, username: str, password: str) -> None:
+        """For programs written for Xinference: the password is a key, the name anything."""
+        await self._session.log_in(username, password)
 
     async def close(self) -> None:
         await self._session.close()

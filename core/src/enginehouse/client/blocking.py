@@ -8,11 +8,12 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import httpx
 
-from . import calls
+from . import calls, key_calls
 from .answers import EventDecoder, decode_answer, failure_of
 from .calls import Call, Json
 from .connection import (
     NOT_FOUND,
+    client_key,
     dress,
     explained,
     handle_kind,
@@ -66,7 +67,8 @@ class Session:
             transport = httpx.HTTPTransport(**transport_options(self.address))
             self._http = httpx.Client(base_url=self.address, transport=transport)
         try:
-            self._http.headers.update(key_headers(api_key, self._asks_for_key()))
+            self.asks_for_key = self._asks_for_key()
+            self._http.headers.update(key_headers(api_key, self.asks_for_key))
         except BaseException:
             self._http.close()
             raise
@@ -78,6 +80,10 @@ class Session:
             if error.status == NOT_FOUND:  # an older server that knows no keys
                 return False
             raise
+
+    def log_in(self, username: str, password: str) -> None:
+        if self.asks_for_key:
+            self._http.headers.update(key_headers(self.send(key_calls.login(username, password)), True))
 
     def send(self, call: Call[T]) -> T:
         with explained(call.action, self.address):
@@ -140,12 +146,12 @@ class ChatModelHandle(GenerateModelHandle):
 class Client:
     """A server, seen from a program. Every failure is a ClientError (a RuntimeError).
 
-    base_url: defaults to ENGINEHOUSE_ENDPOINT, else http://127.0.0.1:9997. api_key: sent only when the server
-    asks for one. The constructor asks it, so it raises ServerUnreachable when no server answers.
+    base_url: defaults to ENGINEHOUSE_ENDPOINT, else http://127.0.0.1:9997. api_key: defaults to ENGINEHOUSE_API_KEY;
+    sent only when the server asks for one. The constructor asks it, so it raises ServerUnreachable when no server answers.
     """
 
     def __init__(self, base_url: str | None = None, api_key: str | None = None) -> None:
-        self._session = Session(base_url, api_key)
+        self._session = Session(base_url, client_key(api_key))
 
     @property
     def base_url(self) -> str:
@@ -161,8 +167,17 @@ class Client:
     list_model_replicas = _method(calls.list_model_replicas)
     get_launch_model_progress = _method(calls.get_launch_model_progress)
     cancel_launch_model = _method(calls.cancel_launch_model)
+    abort_request = _method(calls.abort_request)
     get_instance_info = _method(calls.get_instance_info)
     list_plugins = _method(calls.list_plugins)
+    create_key = _method(key_calls.create_key)
+    list_keys = _method(key_calls.list_keys)
+    revoke_key = _method(key_calls.revoke_key)
+    list_cached_models = _method(calls.list_cached_models)
+    list_deletable_models = _method(calls.list_deletable_models)
+    confirm_and_remove_model = _method(calls.confirm_and_remove_model)
+    list_engines = _method(calls.list_engines)
+    query_engine_by_model_name = _method(calls.query_engine_by_model_name)
     register_model = _method(calls.register_model)
     unregister_model = _method(calls.unregister_model)
     list_model_registrations = _method(calls.list_model_registrations)
@@ -172,6 +187,10 @@ class Client:
         """A handle of a running model: ChatModelHandle when it can chat. Raises ValueError when none suits."""
         kind = handle_kind(model_uid, self.describe_model(model_uid))
         return {"chat": ChatModelHandle, "generate": GenerateModelHandle}[kind](model_uid, self._session)
+
+    def login(self, username: str, password: str) -> None:
+        """For programs written for Xinference: the password is a key, the name anything."""
+        self._session.log_in(username, password)
 
     def close(self) -> None:
         self._session.close()

@@ -21,6 +21,9 @@ TERMINATE_SECONDS = 600.0
 """Answered when the processes are gone. Running requests may end first: half a minute unless the server is set
 otherwise."""
 
+DISK_SECONDS = 120.0
+"""Answered when the server's disk was read, or terabytes on it were let go."""
+
 UNBOUNDED = None
 """For launches (tens of gigabytes may have to arrive first) and generation (a long prompt is read before the
 first byte). Only the caller knows how long is too long; a peer that vanished is found by TCP keep-alive."""
@@ -198,6 +201,17 @@ def cancel_launch_model(model_uid: str) -> Call[None]:
     )
 
 
+def abort_request(model_uid: str, request_id: str, block_duration: int = 30) -> Call[Json]:
+    """Ends one request: {"msg": "DONE", "NOT_FOUND" or "NO_OP"}. block_duration: seconds for which its id is refused."""
+    return Call(
+        action="abort the request",
+        method="POST",
+        path=_model(model_uid, "requests", quote(request_id, safe=""), "abort"),
+        body={"block_duration": block_duration},
+        decode=_object,
+    )
+
+
 def get_instance_info(model_name: str | None = None, model_uid: str | None = None) -> Call[list[Json]]:
     """Deployments with their replicas, those that load or have failed too. `model_uid` wins over `model_name`."""
     given = {"model_name": model_name, "model_uid": model_uid}
@@ -207,6 +221,26 @@ def get_instance_info(model_name: str | None = None, model_uid: str | None = Non
         path="/v1/models/instances",
         query={key: value for key, value in given.items() if value is not None},
         decode=_list,
+    )
+
+
+def list_engines() -> Call[list[Json]]:
+    """The server's engines, each with its launch options as a JSON schema."""
+    return Call(action="list the engines", method="GET", path="/v1/engines", decode=lambda answer: answer["engines"])
+
+
+def query_engine_by_model_name(
+    model_name: str, model_type: str | None = "LLM", enable_virtual_env: bool | None = None
+) -> Call[Json | None]:
+    """By engine: the variants of a model that it can run, as a list, or a sentence why it cannot; None for a model
+    that the server does not know."""
+    parts = [model_type, model_name] if model_type else [model_name]
+    return Call(
+        action="query the engines of the model",
+        method="GET",
+        path="/".join(("/v1/engines", *(quote(part, safe="") for part in parts))),
+        query={} if enable_virtual_env is None else {"enable_virtual_env": str(enable_virtual_env).lower()},
+        decode=lambda answer: None if answer is None else _object(answer),
     )
 
 
@@ -254,6 +288,42 @@ def get_model_registration(model_type: str, model_name: str) -> Call[Json]:
     return Call(action="get the registration", method="GET", path=_registration(model_type, model_name), decode=_object)
 
 
+def list_cached_models(model_name: str | None = None, worker_ip: str | None = None) -> Call[list[Json]]:
+    """Downloaded weights: {"model_name", "model_version", "path", "bytes", "complete", "used_by", ...}."""
+    return Call(
+        action="list the cached models",
+        method="GET",
+        path="/v1/cache/models",
+        query=_given(model_name=model_name, worker_ip=worker_ip),
+        read_seconds=DISK_SECONDS,
+        decode=lambda answer: list(answer["list"]),
+    )
+
+
+def list_deletable_models(model_version: str, worker_ip: str | None = None) -> Call[Json]:
+    """What removing weights would delete: {"model_version", "worker_ip", "paths", "bytes"}."""
+    return Call(
+        action="list the files of the cached model",
+        method="GET",
+        path="/v1/cache/models/files",
+        query=_given(model_version=model_version, worker_ip=worker_ip),
+        read_seconds=DISK_SECONDS,
+        decode=_object,
+    )
+
+
+def confirm_and_remove_model(model_version: str, worker_ip: str | None = None) -> Call[bool]:
+    """Removes downloaded weights; whether they are gone. Those that a model is declared with stay."""
+    return Call(
+        action="remove the cached model",
+        method="DELETE",
+        path="/v1/cache/models",
+        query=_given(model_version=model_version, worker_ip=worker_ip),
+        read_seconds=DISK_SECONDS,
+        decode=lambda answer: bool(answer["result"]),
+    )
+
+
 def chat(
     model_uid: str,
     messages: list[Json],
@@ -288,6 +358,10 @@ def generate(model_uid: str, prompt: Any, generate_config: Json | None = None) -
         read_seconds=UNBOUNDED,
         decode=_object,
     )
+
+
+def _given(**query: str | None) -> dict[str, str]:
+    return {name: value for name, value in query.items() if value is not None}
 
 
 def _model(uid: str, *rest: str) -> str:

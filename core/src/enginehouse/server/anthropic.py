@@ -19,7 +19,6 @@ from .anthropic_requests import chat_of, prompt_of, read_count_request, read_mes
 from .arrivals import Heading
 from .chat_events import Refusal
 from .permissions import needs
-from .permissions import needs
 from .relay import Out
 from .surface import Grounds, TheHouse, answer
 from .surfaces import Asking, respond
@@ -79,7 +78,6 @@ _counted = msgspec.json.Decoder(TokenizeAnswer)
 @router.post("/v1/messages", operation_id="create_message", summary="Answer a conversation, Anthropic's way")
 @router.post("/anthropic/v1/messages", operation_id="create_message_there", include_in_schema=False)
 @needs("use")
-@needs("use")
 async def create_message(request: Request) -> Response:
     """With `stream`, events of the message as they are made."""
     return respond(_messages, request)
@@ -90,14 +88,12 @@ async def create_message(request: Request) -> Response:
 )
 @router.post("/anthropic/v1/messages/count_tokens", operation_id="count_tokens_there", include_in_schema=False)
 @needs("use")
-@needs("use")
 async def count_tokens(request: Request) -> Response:
     """Counted by the model's own tokenizer; 400 where its engine does not offer it."""
     return respond(_count_tokens, request)
 
 
 @router.get("/anthropic/v1/models", operation_id="list_anthropic_models", summary="Running models, Anthropic's way")
-@needs("read")
 @needs("read")
 async def list_models(house: TheHouse) -> Response:
     """Those that answer now, all on one page."""
@@ -107,7 +103,6 @@ async def list_models(house: TheHouse) -> Response:
 
 
 @router.get("/anthropic/v1/models/{uid:path}", operation_id="get_anthropic_model", summary="A model, Anthropic's way")
-@needs("read")
 @needs("read")
 async def get_model(uid: str, house: TheHouse) -> Response:
     """404 also while it loads."""

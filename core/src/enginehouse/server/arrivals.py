@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from starlette.types import Receive
@@ -20,9 +20,10 @@ class ClientGone(Exception):
 
 
 class Addressed(msgspec.Struct):
-    """The one field of a body that the gateway reads."""
+    """The fields of a body that the gateway reads. request_id: text, where it is right; workers refuse it else."""
 
     model: str
+    request_id: Any = None
 
 
 class Heading(NamedTuple):
@@ -84,10 +85,17 @@ def _too_large(limit: int) -> TooLarge:
     )
 
 
-def read_model(body: bytes) -> str:
-    """The uid that a JSON body is addressed to. Raises BadRequest that says where and what is wrong."""
+def rename(heading: Heading, request_id: Any) -> Heading:
+    """The heading with the id that the body names, where it would fit into a header."""
+    if isinstance(request_id, str) and request_id.isascii() and _REQUEST_ID.fullmatch(request_id.encode()):
+        return heading._replace(request_id=request_id.encode())
+    return heading
+
+
+def read_address(body: bytes) -> Addressed:
+    """Whom a JSON body is addressed to. Raises BadRequest that says where and what is wrong."""
     try:
-        return _addressed.decode(body).model
+        return _addressed.decode(body)
     except msgspec.ValidationError as error:
         raise BadRequest(
             f"The body must be a JSON object whose `model` is the uid of a model, as text: {error}.", param="model"

@@ -13,7 +13,6 @@ from ..host.kept_responses import KeptResponse, KeptResponses
 from ..sdk import TASKS, BadRequest, EnginehouseError
 from .arrivals import Heading
 from .permissions import needs
-from .permissions import needs
 from .relay import Out
 from .responses_answers import ResponseWriter
 from .responses_requests import ResponsesRequest, chat_of, messages_of, read_responses_request
@@ -71,14 +70,12 @@ _UNKNOWN = errors(e404="There is no such response, or it is kept no more.")
 
 @router.post("", operation_id="create_response", summary="Answer a conversation, the way of OpenAI's Responses")
 @needs("use")
-@needs("use")
 async def create_response(request: Request) -> Response:
     """With `stream`, events of it as they are made. Kept for `previous_response_id` unless `store` is false."""
     return respond(_responses, request)
 
 
 @router.get("/{response_id}", operation_id="get_response", summary="A response that was kept", responses=_UNKNOWN)
-@needs("use")
 @needs("use")
 async def get_response(response_id: str, house: TheHouse) -> Response:
     """As it was answered."""
@@ -89,7 +86,6 @@ async def get_response(response_id: str, house: TheHouse) -> Response:
 
 
 @router.delete("/{response_id}", operation_id="delete_response", summary="Forget a response", responses=_UNKNOWN)
-@needs("use")
 @needs("use")
 async def delete_response(response_id: str, house: TheHouse) -> Response:
     """Those that followed it keep what it said."""

@@ -91,6 +91,9 @@ class _Sending:
     async def refuse(self, error: EnginehouseError) -> None:
         await self._fail(Refusal.of(error))
 
+    async def break_off(self, error: EnginehouseError) -> None:
+        await self._fail(Refusal.of(error))
+
     async def relay(self, opened: Opened, model: str) -> None:
         try:
             if opened.answer.status != 200:
@@ -108,6 +111,8 @@ class _Sending:
         raise NotImplementedError
 
     async def _fail(self, refusal: Refusal) -> None:
+        if self.begun:
+            return  # in the midst of a whole body: the server cuts the connection
         retry = [] if refusal.retry_after is None else [(b"retry-after", str(refusal.retry_after).encode())]
         await self._whole(refusal.status, self._style.refusal(refusal), retry)
 
@@ -152,7 +157,7 @@ class Translated(_Sending):
         await self._piece(writer.closing(), more=False)
 
     async def _fail(self, refusal: Refusal) -> None:
-        if self.begun:
+        if self.begun and self._writer.stream:
             return await self._piece(self._writer.failing(refusal), more=False)
         await super()._fail(refusal)
 
