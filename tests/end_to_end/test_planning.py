@@ -1,10 +1,13 @@
 """Launches foretold, against a real server: nothing is left behind, and what was said comes about."""
 
+import asyncio
 import contextlib
 import json
 from pathlib import Path
 
 import pytest
+
+from enginehouse.client import AsyncClient, Client
 
 MIB = 2**20
 OWN_BOOKS = (".sqlite-shm", ".sqlite-wal", ".db-shm", ".db-wal")  # a database's own; who asked for what, when
@@ -104,3 +107,52 @@ def test_the_command(server) -> None:
     too_large = ("--replica", "64", "--max-batch", "1024", "--cache-gib", "1000")
     ran = server.cli("plan", "stoker", "-en", "transformers", *too_large)
     assert ran.returncode == 4 and "--replica" in ran.stdout
+
+
+def test_engines_for_a_model(server) -> None:
+    answer = server.client.get("/v1/engines/stoker").json()
+    item = {
+        "model_name": "stoker",
+        "model_format": "pytorch",
+        "model_size_in_billions": "0_0023",
+        "quantizations": ["none"],
+    }
+    assert answer["transformers"] == [item]
+    assert server.client.get("/v1/engines/LLM/stoker", params={"enable_virtual_env": "1"}).json() == answer
+    assert server.client.get("/v1/engines/fake-model").json()["transformers"].startswith("Engine transformers cannot")
+    for unknown in ("nobody", "embedding/stoker", "org/nobody", "LLM/org/nobody"):
+        assert server.client.get(f"/v1/engines/{unknown}").json() is None
+
+
+def test_all_engines(server) -> None:
+    engines = {engine["name"]: engine for engine in server.client.get("/v1/engines").json()["engines"]}
+    transformers = engines["transformers"]
+    assert transformers["installed"] and transformers["tasks"] == ["generate", "chat"]
+    assert transformers["options"]["properties"]["max_batch"]["minimum"] == 1
+
+
+def test_both_clients_ask(server) -> None:
+    with Client(server.url) as client:
+        usable = client.query_engine_by_model_name("stoker")
+        assert client.query_engine_by_model_name("stoker", model_type=None, enable_virtual_env=True) == usable
+        assert client.query_engine_by_model_name("nobody") is None
+        assert client.plan_model("stoker", model_engine="transformers")["fit"]["fits"] is True
+        assert client.list_models() == {}
+
+    async def ask():
+        async with AsyncClient(server.url) as client:
+            return await client.query_engine_by_model_name("stoker")
+
+    assert asyncio.run(ask()) == usable
+
+
+def test_the_command_engine(server) -> None:
+    assert "transformers" in server.cli("engine").stdout
+    usable = server.cli("engine", "-n", "stoker", "-en", "Transformers", "-s", "0.0023", "-f", "pytorch", "-q", "none")
+    assert "0_0023" in usable.stdout and "fake" not in usable.stdout
+    assert json.loads(server.cli("engine", "-n", "stoker", "-en", "fake", "-s", "7", "--json").stdout) == {"fake": []}
+    assert "reads" in server.cli("engine", "-n", "fake-model").stdout
+    options = server.cli("engine", "--options", "transformers").stdout
+    assert "--max-batch" in options and "auto|bfloat16" in options
+    assert server.cli("engine", "-n", "nobody").returncode == 1
+    assert "Installed: " in server.cli("engine", "--options", "steam").stderr
