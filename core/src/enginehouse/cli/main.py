@@ -21,14 +21,20 @@ COMMANDS = {
     "serve": "Start a server.",
     "launch": "Launch a model and wait until it is ready.",
     "plan": "Say what a launch would do, and do nothing.",
+    "engine": "List the engines, which can run a model, or an engine's options.",
     "list": "List the models, with those that load or have failed.",
     "scale": "Give a model more or fewer replicas.",
     "terminate": "Stop models.",
     "chat": "Chat with a model.",
     "generate": "Let a model continue a text.",
+    "inspect": "Draft a registration from weights.",
     "register": "Make a model of your own known.",
     "unregister": "Forget registrations.",
     "registrations": "List the models that can be launched.",
+    "cached": "List downloaded weights.",
+    "remove-cache": "Remove downloaded weights.",
+    "keys": "Make, list and revoke keys.",
+    "login": "Keep a key for a server.",
     "plugins": "List the plugins and what became of each.",
     "doctor": "Check this machine and say what to do.",
     "version": "Print the versions of what is installed.",
@@ -44,7 +50,7 @@ class LazyGroup(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"{__package__}.commands.{name}").command
+        command: click.Command = import_module(f"{__package__}.commands.{name.replace('-', '_')}").command
         return command
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:

@@ -25,6 +25,7 @@ from .registrations import Registrations
 from .routing import RoutingTable
 from .settings import Settings
 from .store import open_store
+from .weight_cache import clear_removed
 
 LOADS_AT_ONCE = max(4, 2 * (os.cpu_count() or 1))  # loading is half reading, half computing
 
@@ -64,6 +65,7 @@ async def open_house(settings: Settings, departure: Departure | None = None) -> 
     check_openness(settings)
     with held_home(settings.home, f"{settings.host}:{settings.port}"):
         private_folder(settings.workers_folder)
+        clear_removed(settings.home)
         census = load_plugins(settings)
         registrations = Registrations(census.contributions, settings.home)
         registrations.load()

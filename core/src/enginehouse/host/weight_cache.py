@@ -1,0 +1,111 @@
+"""Downloaded weights: what lies in the home, how large it is, and removing it."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from ..sdk import Conflict, ModelFamily, ModelNotFound, Variant, parse_hub_reference, read_manifest
+from .weights import WEIGHTS_FOLDER
+
+REMOVED_PREFIX = ".removed-"
+
+
+class CachedWeights(msgspec.Struct, frozen=True, kw_only=True):
+    """What one URI brought. model_version: how it is called when it is to be removed; bytes: on the disk, partial
+    files too; complete: whether all of it is here; used_by: uids of the models that are declared with it."""
+
+    model_name: str
+    model_version: str
+    uri: str
+    path: str
+    bytes: int
+    complete: bool
+    model_size_in_billions: str | None = None
+    model_format: str | None = None
+    quantization: str | None = None
+    revision: str | None = None
+    used_by: tuple[str, ...] = ()
+
+
+def list_weights(home: Path, families: Iterable[ModelFamily], used: Mapping[str, str]) -> list[CachedWeights]:
+    """All downloaded weights, by name. used: uid -> URI of the models that are declared. Reads the disk."""
+    known = {uri: (family, one) for family in families for one in family.variants for uri in one.sources}
+    found = [_describe(folder, known, used) for folder in (home / WEIGHTS_FOLDER).glob("*/*")]
+    return sorted((one for one in found if one), key=lambda one: (one.model_name.lower(), one.model_version))
+
+
+def find_cached(weights: Iterable[CachedWeights], version: str) -> CachedWeights:
+    """The weights of that version or URI. Raises ModelNotFound that names those there are."""
+    held = list(weights)
+    for one in held:
+        if version in (one.model_version, one.uri):
+            return one
+    have = ", ".join(one.model_version for one in held) or "none"
+    raise ModelNotFound(f"There are no downloaded weights {version!r}. There are: {have}.", param="model_version")
+
+
+def files_of(weights: CachedWeights) -> list[str]:
+    """Paths of all its files. Reads the disk."""
+    return sorted(str(file) for file in Path(weights.path).rglob("*") if file.is_file())
+
+
+def remove_weights(weights: CachedWeights) -> None:
+    """Removes them from the disk, whole or not at all. Raises Conflict when a model is declared with them."""
+    if weights.used_by:
+        raise Conflict(
+            f"The weights {weights.model_version} are in use by {', '.join(weights.used_by)}; terminate that first.",
+            param="model_version",
+        )
+    folder = Path(weights.path)
+    aside = folder.with_name(f"{REMOVED_PREFIX}{secrets.token_hex(6)}")
+    folder.rename(aside)  # at once out of everybody's sight: a launch that comes now downloads anew
+    shutil.rmtree(aside)
+
+
+def clear_removed(home: Path) -> None:
+    """Ends removals that a crash cut short."""
+    for folder in (home / WEIGHTS_FOLDER).glob(f"*/{REMOVED_PREFIX}*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _describe(
+    folder: Path, known: Mapping[str, tuple[ModelFamily, Variant]], used: Mapping[str, str]
+) -> CachedWeights | None:
+    manifest = read_manifest(folder)
+    if manifest is None or folder.name.startswith(REMOVED_PREFIX):
+        return None
+    family, variant = known.get(manifest.uri, (None, None))
+    reference = parse_hub_reference(manifest.uri.partition(":")[2])
+    return CachedWeights(
+        model_name=family.name if family else reference.repository,
+        model_version=_version(family, variant) if family and variant else folder.name,
+        uri=manifest.uri,
+        path=str(folder),
+        bytes=_bytes(folder),
+        complete=manifest.complete,
+        model_size_in_billions=variant.size_in_billions if variant else None,
+        model_format=variant.format if variant else None,
+        quantization=variant.quantization if variant else None,
+        revision=manifest.commit,
+        used_by=tuple(uid for uid, uri in used.items() if uri == manifest.uri),
+    )
+
+
+def _version(family: ModelFamily, variant: Variant) -> str:
+    return f"{family.name}--{variant.size_in_billions}B--{variant.format}--{variant.quantization}"
+
+
+def _bytes(folder: Path) -> int:
+    """Files may vanish under this walk: a download moves them."""
+    total = 0
+    for file in folder.rglob("*"):
+        try:
+            total += file.stat().st_size if file.is_file() else 0
+        except FileNotFoundError:
+            continue
+    return total
