@@ -151,6 +151,14 @@ def test_quantizations_and_architectures_are_spread(tmp_path: Path):
     ]
 
 
+@pytest.mark.parametrize(("pattern", "files"), [("n-Q4.gguf", ("n-Q4.gguf",)), ("*Q4*.gguf", ())])
+def test_a_file_that_is_named_whole_is_known(tmp_path: Path, pattern: str, files: tuple[str, ...]):
+    weights = [{"format": "ggufv2", "size_in_billions": "1", "sources": [f"hf:o/n-GGUF#{pattern}"]}]
+    (tmp_path / "fine.json").write_text(family_text(weights=weights))
+    (family,) = read_catalogue(tmp_path).families
+    assert family.variants[0].files == files
+
+
 def test_a_package_is_a_source_where_it_is_installed(tmp_path: Path):
     sources = ["package:enginehouse/cli", "package:not_installed_here/model", "hf:org/name"]
     weights = [{"format": "pytorch", "size_in_billions": "1", "sources": sources}]

@@ -55,3 +55,13 @@ async def test_the_catalogue_can_be_planned_for(gateway: Any) -> None:
         answer = await response.json()
     assert response.status == 400
     assert "qwen3" in answer["detail"]
+
+
+async def test_a_variant_of_the_catalogue_is_a_spec_of_a_registration(gateway: Any) -> None:
+    _, described = await gateway.get("/v1/model_registrations/LLM/gemma-3-1b-it")
+    spec = described["model_specs"][-1]
+    assert (spec["model_format"], spec["model_id"]) == ("ggufv2", "google/gemma-3-1b-it-qat-q4_0-gguf")
+    assert spec["model_file_name_template"] == "gemma-3-1b-it-q4_0.gguf"
+    mine = {**DOCUMENT, "model_specs": [spec]}
+    family = await gateway.house.registrations.register("LLM", mine, False)
+    assert family.variants[0].sources == ("hf:google/gemma-3-1b-it-qat-q4_0-gguf#gemma-3-1b-it-q4_0.gguf",)

@@ -93,13 +93,21 @@ def _family(file: FamilyFile) -> ModelFamily:
 def _variants(file: FamilyFile, weights: Weights) -> Iterator[Variant]:
     sources = tuple(source for source in weights.sources if _can_be_asked(source))
     for quantization in weights.quantizations:
+        uris = tuple(source.replace(PLACE, quantization) for source in sources)
         yield Variant(
             format=weights.format,
             size_in_billions=weights.size_in_billions,
             quantization=quantization,
-            sources=tuple(source.replace(PLACE, quantization) for source in sources),
+            sources=uris,
             architectures=file.architectures if weights.architectures is None else weights.architectures,
+            files=_files(uris),
         )
+
+
+def _files(sources: tuple[str, ...]) -> tuple[str, ...]:
+    """The file that the sources name; none where they give a pattern, as for files in parts."""
+    named = sources[0].partition("#")[2] if sources else ""
+    return (named,) if named and "*" not in named else ()
 
 
 def _can_be_asked(source: str) -> bool:

@@ -61,7 +61,8 @@ def _describe_family(family: ModelFamily) -> Json:
 
 def _describe_variant(variant: Variant) -> Json:
     uri = variant.sources[0] if variant.sources else ""
-    scheme, _, reference = uri.partition("#")[0].partition(":")
+    place, _, files = uri.partition("#")
+    scheme, _, reference = place.partition(":")
     on_hub = scheme in ("hf", "modelscope")
     name, _, revision = reference.partition("@")
     size = variant.size_in_billions
@@ -73,4 +74,5 @@ def _describe_variant(variant: Variant) -> Json:
         "model_id": name if on_hub else None,
         "model_revision": revision or None if on_hub else None,
         "model_uri": None if on_hub or not uri else uri,
+        **({"model_file_name_template": files} if files else {}),
     }
