@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,7 @@ from .contributions import Contributions
 from .hubs import hub_reference
 from .launch_request import LaunchRequest
 from .model_folders import family_from_folder
+from .planning import find_family
 from .settings import Settings
 from .weights import fetch_weights, folder_of
 
@@ -20,11 +22,13 @@ WEIGHT_SUFFIX = ".safetensors"
 
 
 async def draft_family(request: LaunchRequest, contributions: Contributions, settings: Settings) -> ModelFamily | None:
-    """The family of a hub's id, its revision pinned; None when the name is no such id or is registered.
+    """The family of a hub's id, its revision pinned, or of `model_path`; None when the name is neither or is known.
 
     Fetches a few kilobytes, once: later launches and restarts find them in the home. Raises EnginehouseError.
     """
-    if request.model_path or contributions.family(request.model_type, request.model_name):
+    if request.model_path:  # headers of large files are read: not on the event loop
+        return await asyncio.to_thread(find_family, request, contributions)
+    if contributions.family(request.model_type, request.model_name):
         return None
     named = hub_reference(request.model_name, request.download_hub, settings.model_src)
     kind = contributions.model_type(request.model_type)

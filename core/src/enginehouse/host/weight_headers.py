@@ -40,7 +40,7 @@ def weight_bytes(place: Path) -> dict[str, int]:
 def safetensors_bytes(file: Path) -> Counter[str]:
     """Bytes by type of number. Source: the format's description in the safetensors project's README."""
     found: Counter[str] = Counter()
-    for name, entry in _header(file).items():
+    for name, entry in read_header(file).items():
         if name != "__metadata__":
             tensor = _tensor(file, entry)
             found[tensor.dtype] += (prod(tensor.shape) * bits_of(tensor.dtype) + 7) // 8
@@ -53,7 +53,8 @@ def bits_of(dtype: str) -> int:
     return BITS.get(dtype) or (int(digits) if digits.isdigit() else 32)
 
 
-def _header(file: Path) -> dict[str, Any]:
+def read_header(file: Path) -> dict[str, Any]:
+    """A safetensors file's header: tensors by name. Raises InvalidSpec."""
     try:
         with file.open("rb") as stream:
             (length,) = struct.unpack("<Q", stream.read(8))

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from ..host.cached import lie_here
 from ..host.house import House
+from ..host.inspection import inspect_model
 from ..sdk import BadRequest, Variant
 from . import schemas
 from .models import known, read_json
@@ -17,7 +18,7 @@ from .permissions import needs
 from .registered import describe_in_detail, describe_registration
 from .surface import TheGrounds, TheHouse, answer, errors
 
-router = APIRouter(prefix="/v1/model_registrations", tags=["models"])
+router = APIRouter(prefix="/v1", tags=["models"])
 
 _BODY = {
     "requestBody": {
@@ -26,9 +27,16 @@ _BODY = {
     }
 }
 
+_INSPECT_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": schemas.ToInspect.model_json_schema()}},
+    }
+}
+
 
 @router.post(
-    "/{model_type}",
+    "/model_registrations/{model_type}",
     response_model=None,
     operation_id="register_model",
     summary="Make a model of your own known",
@@ -49,7 +57,7 @@ async def register_model(model_type: str, request: Request, grounds: TheGrounds)
 
 
 @router.get(
-    "/{model_type}",
+    "/model_registrations/{model_type}",
     response_model=list[schemas.Registered],
     operation_id="list_registrations",
     summary="List the models of a type that can be launched",
@@ -66,7 +74,7 @@ async def list_registrations(model_type: str, house: TheHouse, detailed: bool = 
 
 
 @router.get(
-    "/{model_type}/{name:path}",
+    "/model_registrations/{model_type}/{name:path}",
     response_model=schemas.Registered,
     operation_id="get_registration",
     summary="A registration",
@@ -80,7 +88,7 @@ async def get_registration(model_type: str, name: str, house: TheHouse) -> Respo
 
 
 @router.delete(
-    "/{model_type}/{name:path}",
+    "/model_registrations/{model_type}/{name:path}",
     response_model=None,
     operation_id="unregister_model",
     summary="Forget a registration",
@@ -91,6 +99,26 @@ async def unregister_model(model_type: str, name: str, house: TheHouse) -> Respo
     """What runs of it runs on. A name that is not known is no error: it is gone."""
     await house.registrations.unregister(model_type, name)
     return answer(None)
+
+
+@router.post(
+    "/models/llm/auto-register",
+    response_model=schemas.Drafted,
+    operation_id="inspect_model",
+    summary="Draft a registration from weights",
+    responses=errors(e400="There are no weights, or they are cut off or of no known kind."),
+    openapi_extra=_INSPECT_BODY,
+)
+async def inspect(request: Request, grounds: TheGrounds) -> Response:
+    """Reads the small files and the headers of the weights at `model_path`, a folder or a GGUF file of the server's
+    machine. The answer is a whole registration; registering it is another call."""
+    body = await read_json(request, grounds)
+    path, family = (body.get(key) for key in ("model_path", "model_family")) if isinstance(body, dict) else (None, None)
+    if not isinstance(path, str) or not path:
+        raise BadRequest("Say which weights to look at: `model_path` is missing.", param="model_path")
+    if family is not None and not isinstance(family, str):
+        raise BadRequest(f"model_family is {family!r}; it must be a name.", param="model_family")
+    return answer(await inspect_model(path, family or None))
 
 
 def _lies_here(house: House, variant: Variant) -> bool:
