@@ -202,7 +202,7 @@ def cancel_launch_model(model_uid: str) -> Call[None]:
 
 
 def abort_request(model_uid: str, request_id: str, block_duration: int = 30) -> Call[Json]:
-    """Ends one request: {"msg": "DONE", "NOT_FOUND" or "NO_OP"}. block_duration: seconds for which its id is refused."""
+    """Ends a request: {"msg": "DONE", "NOT_FOUND" or "NO_OP"}. block_duration: seconds in which its id is refused."""
     return Call(
         action="abort the request",
         method="POST",
