@@ -65,7 +65,7 @@ PAIRS: list[tuple[str, int, Any]] = [
     ("tokenizer.ggml.eot_token_id", U32, 7),
     ("tokenizer.chat_template", STRING, TEMPLATE),
 ]
-TENSORS = [("token_embd.weight", (256, 200), 12, 200 * 144), ("blk.0.ffn.weight", (256, 64), 0, 256 * 64 * 4)]
+TENSORS = [("token_embd.weight", (256, 20), 12, 20 * 144), ("blk.0.ffn.weight", (256, 4), 0, 256 * 4 * 4)]
 WHOLE = build(PAIRS, TENSORS)
 
 
@@ -83,8 +83,8 @@ def test_a_header_is_read(write) -> None:
     assert read.metadata["some.matrix"] == [[1, 2], [3]]
     assert (read.metadata["some.big"], read.metadata["some.negative"], read.metadata["some.flag"]) == (2**40, -5, True)
     assert [(tensor.name, tensor.size, tensor.byte_count) for tensor in read.tensors] == [
-        ("token_embd.weight", 51200, 28800),
-        ("blk.0.ffn.weight", 16384, 65536),
+        ("token_embd.weight", 5120, 2880),
+        ("blk.0.ffn.weight", 1024, 4096),
     ]
 
 
@@ -96,12 +96,12 @@ def test_a_file_becomes_a_registration(write) -> None:
     assert made["model_specs"] == [
         {
             "model_format": "ggufv2",
-            "model_size_in_billions": "0_000068",
+            "model_size_in_billions": "0_0000061",
             "quantization": "Q4_K_M",
             "model_uri": f"file://{file}",
             "model_file_name_template": file.name,
             "multimodal_projectors": ["mmproj-tiny.gguf"],
-            "parameters": 67584,
+            "parameters": 6144,
             "weight_bytes": len(WHOLE),
         }
     ]
@@ -123,7 +123,7 @@ def test_a_model_in_parts_is_one(write) -> None:
         draft_from_path(first)
     second = write(build([], TENSORS), "m-00002-of-00002.gguf")
     draft = draft_from_path(second)
-    assert (draft.place, draft.parameters) == (first, 2 * 67584)
+    assert (draft.place, draft.parameters) == (first, 2 * 6144)
     assert draft_from_path(first.parent) == draft
 
 

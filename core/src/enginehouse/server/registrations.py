@@ -109,6 +109,7 @@ async def unregister_model(model_type: str, name: str, house: TheHouse) -> Respo
     responses=errors(e400="There are no weights, or they are cut off or of no known kind."),
     openapi_extra=_INSPECT_BODY,
 )
+@needs("admin")
 async def inspect(request: Request, grounds: TheGrounds) -> Response:
     """Reads the small files and the headers of the weights at `model_path`, a folder or a GGUF file of the server's
     machine. The answer is a whole registration; registering it is another call."""
