@@ -165,6 +165,20 @@ def new_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
         end(server)
 
 
+@pytest.fixture(scope="module")
+def new_server_of_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+    """As new_server, for servers that a module's tests share."""
+    made: list[Server] = []
+
+    def make(**variables: str) -> Server:
+        made.append(Server(tmp_path_factory.mktemp("server") / "h", **variables))
+        return made[-1].start()
+
+    yield make
+    for server in made:
+        end(server)
+
+
 def end(server: Server) -> None:
     """Ends a server and every worker it ever started, even those it left behind."""
     server.stop()

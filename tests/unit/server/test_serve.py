@@ -89,6 +89,12 @@ def test_an_address_that_is_none(complaint, tmp_path):
     assert "--host" in said
 
 
+def test_an_open_server_that_would_run_anybodys_code(complaint, tmp_path):
+    status, said = complaint(home=tmp_path, host="0.0.0.0", insecure=True, trust_remote_code=True)
+    assert status == 1
+    assert "ENGINEHOUSE_TRUST_REMOTE_CODE" in said
+
+
 def test_a_home_that_is_taken(complaint, tmp_path):
     with held_home(tmp_path, "127.0.0.1:1"):
         status, said = complaint(home=tmp_path, port=0)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from .failures import Refused, Unreachable
+from .logins import stored_key
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -19,7 +20,11 @@ C = TypeVar("C", bound=Callable[..., Any])
 def server_options(command: C) -> C:
     """Adds --endpoint and --api-key."""
     key = click.option(
-        "-ak", "--api-key", envvar="ENGINEHOUSE_API_KEY", show_envvar=True, help="Key, where the server asks for one."
+        "-ak",
+        "--api-key",
+        envvar="ENGINEHOUSE_API_KEY",
+        show_envvar=True,
+        help="Key, where the server asks for one.  [default: that of `enginehouse login`]",
     )
     endpoint = click.option(
         "-e",
@@ -37,7 +42,7 @@ def connected(endpoint: str | None, api_key: str | None) -> Iterator[Client]:
     from ..client import Client, ClientError, ServerUnreachable
 
     try:
-        with Client(endpoint, api_key) as client:
+        with Client(endpoint, api_key or stored_key(endpoint)) as client:
             yield client
     except ServerUnreachable as error:
         raise Unreachable(_sentence(error.detail)) from error

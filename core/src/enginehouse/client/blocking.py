@@ -146,8 +146,9 @@ class ChatModelHandle(GenerateModelHandle):
 class Client:
     """A server, seen from a program. Every failure is a ClientError (a RuntimeError).
 
-    base_url: defaults to ENGINEHOUSE_ENDPOINT, else http://127.0.0.1:9997. api_key: defaults to ENGINEHOUSE_API_KEY;
-    sent only when the server asks for one. The constructor asks it, so it raises ServerUnreachable when no server answers.
+    base_url: defaults to ENGINEHOUSE_ENDPOINT, else http://127.0.0.1:9997. api_key: sent only when the server
+    asks for one; defaults to ENGINEHOUSE_API_KEY. The constructor asks it, so it raises ServerUnreachable when
+    no server answers.
     """
 
     def __init__(self, base_url: str | None = None, api_key: str | None = None) -> None:
@@ -190,6 +191,10 @@ class Client:
 
     def login(self, username: str, password: str) -> None:
         """For programs written for Xinference: the password is a key, the name anything."""
+        self._session.log_in(username, password)
+
+    def login(self, username: str, password: str) -> None:
+        """For programs written for Xinference: the password is a key, the name anything. Nothing where none is asked."""
         self._session.log_in(username, password)
 
     def close(self) -> None:

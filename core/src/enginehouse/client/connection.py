@@ -55,6 +55,11 @@ def request_options(call: Call[Any]) -> dict[str, Any]:
     return options if call.body is None else {**options, "json": call.body}
 
 
+def client_key(api_key: str | None) -> str | None:
+    """The key as given, else ENGINEHOUSE_API_KEY."""
+    return api_key or os.environ.get("ENGINEHOUSE_API_KEY") or None
+
+
 def key_headers(api_key: str | None, wanted: bool) -> dict[str, str]:
     return {"Authorization": f"Bearer {api_key}"} if wanted and api_key else {}
 

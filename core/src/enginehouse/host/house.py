@@ -15,7 +15,7 @@ from .deployment import Ground
 from .deployments import Deployments
 from .home import held_home, private_folder
 from .kept_responses import KeptResponses
-from .keys import Keys, asks_for_keys, check_openness, open_keys
+from .keys import Keys, asks_for_keys, open_keys
 from .knowledge import gather_knowledge
 from .launch_request import LaunchRequest
 from .outlook import estimate_plan
@@ -62,7 +62,6 @@ async def open_house(settings: Settings, departure: Departure | None = None) -> 
     otherwise. Raises EnginehouseError: another server on this home, a home or database that cannot be used.
     """
     departure = departure or Departure()
-    check_openness(settings)
     with held_home(settings.home, f"{settings.host}:{settings.port}"):
         private_folder(settings.workers_folder)
         clear_removed(settings.home)

@@ -13,13 +13,23 @@ from types import FrameType
 import uvicorn
 import uvloop
 
+from ..host.audit import Act
 from ..host.house import Departure, open_house
+from ..host.keys import MadeKey, check_openness
 from ..host.settings import Settings
 from ..sdk import EnginehouseError
 from .application import Application
 
 BACKLOG = 2048  # connections that may wait to be accepted: a burst of clients, not an error
 KEEP_ALIVE_SECONDS = 75  # idle connections are cheap; clients that reuse one must not find it closing under them
+
+FIRST_KEY = """
+This server asks for keys and had none, so it made one for you, the administrator. It is shown only now:
+
+    {secret}
+
+Keep it with `enginehouse login`, and make keys for others with `enginehouse keys create NAME`.
+"""
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +44,7 @@ def serve(settings: Settings) -> int:
     """Serves until SIGTERM or SIGINT; the process's exit status. What keeps it from starting goes to stderr."""
     _raise_file_limit()
     try:
+        check_openness(settings)
         with contextlib.closing(listen(settings.host, settings.port)) as listener:
             uvloop.run(_serve(settings, listener))
     except EnginehouseError as error:
@@ -48,6 +59,10 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     departure = Departure()
     async with open_house(settings, departure) as house:
         application = Application(house)
+        first = await house.keys.create_first()
+        if first is not None:
+            made = {"key_id": first.key.key_id}
+            application.audit.write(Act(act="create_first_key", who="the server itself", on=made))
         config = uvicorn.Config(
             application,
             loop="none",
@@ -63,7 +78,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
             timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
         )
         try:
-            await _Server(config, application, departure).serve(sockets=[listener])
+            await _Server(config, application, departure, first).serve(sockets=[listener])
         finally:
             application.close()
 
@@ -74,16 +89,21 @@ class _Server(uvicorn.Server):
     An interrupt takes the workers along; a termination leaves them to the next server.
     """
 
-    def __init__(self, config: uvicorn.Config, application: Application, departure: Departure) -> None:
+    def __init__(
+        self, config: uvicorn.Config, application: Application, departure: Departure, first: MadeKey | None
+    ) -> None:
         super().__init__(config)
         self._application = application
         self._departure = departure
+        self._first = first
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         for listener in sockets or ():
             sys.stdout.write(f"Enginehouse is ready at {_url(listener)}\n")
-            sys.stdout.flush()
+        if self._first is not None:
+            sys.stdout.write(FIRST_KEY.format(secret=self._first.secret))
+        sys.stdout.flush()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._application.stopping.set()

@@ -33,6 +33,8 @@ import click
 @click.option("--body-bytes", type=int, help="Largest request body.  [default: 67108864]")
 @click.option("--plugin-seconds", type=float, help="A plugin gets so long to be imported.  [default: 10]")
 @click.option("--completions-done", is_flag=True, default=None, help="End /v1/completions streams with [DONE] too.")
+@click.option("--require-key", is_flag=True, default=None, help="Every request needs a key, on loopback too.")
+@click.option("--insecure", is_flag=True, default=None, help="No request needs a key, on any address.")
 @click.option("--block", multiple=True, metavar="PLUGIN", help="Never import this plugin; may be repeated.")
 @click.pass_context
 def command(context: click.Context, /, log_level: str, block: tuple[str, ...], **given: Any) -> None:
