@@ -206,10 +206,6 @@ class AsyncClient:
         """For programs written for Xinference: the password is a key, the name anything."""
         await self._session.log_in(username, password)
 
-    async def login(self, username: str, password: str) -> None:
-        """For programs written for Xinference: the password is a key, the name anything. Nothing where none is asked."""
-        await self._session.log_in(username, password)
-
     async def close(self) -> None:
         await self._session.close()
 

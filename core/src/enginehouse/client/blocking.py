@@ -193,10 +193,6 @@ class Client:
         """For programs written for Xinference: the password is a key, the name anything."""
         self._session.log_in(username, password)
 
-    def login(self, username: str, password: str) -> None:
-        """For programs written for Xinference: the password is a key, the name anything. Nothing where none is asked."""
-        self._session.log_in(username, password)
-
     def close(self) -> None:
         self._session.close()
 
