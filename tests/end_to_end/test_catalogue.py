@@ -1,7 +1,8 @@
-"""A family of the catalogue on a real engine, its weights given by hand: the weights of stoker fit any Llama."""
+"""Families of the catalogue on a real engine, with weights of stoker in place of their own: any Llama reads them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,15 @@ QUESTION = [{"role": "user", "content": "What is the largest animal?"}]
 
 
 @pytest.fixture(scope="module")
-def uid(server: Any) -> str:
+def weights() -> Path:
     spec = find_spec("enginehouse_miniatures")
     assert spec is not None
     assert spec.origin is not None
-    weights = Path(spec.origin).parent / "models" / "stoker"
+    return Path(spec.origin).parent / "models" / "stoker"
+
+
+@pytest.fixture(scope="module")
+def uid(server: Any, weights: Path) -> str:
     return server.launch("llama-3.2-instruct", model_engine="transformers", model_path=str(weights))
 
 
@@ -39,3 +44,16 @@ def test_tools_are_refused_where_nobody_parses_their_calls(server: Any, uid: str
     answer = ask(server, uid, tools=TOOLS)
     assert answer.status_code == 400
     assert "'tools'" in answer.json()["detail"]
+
+
+def test_a_name_alone_brings_the_smallest_size_from_the_hub(
+    hub: Any, new_server: Callable[..., Any], weights: Path, tmp_path: Path
+) -> None:
+    files = {file.name: file.read_bytes() for file in weights.iterdir() if file.is_file()}
+    hub.put("HuggingFaceTB/SmolLM2-135M-Instruct", files)
+    server = new_server(HF_ENDPOINT=hub.url, HF_HOME=str(tmp_path / "hf"), NO_PROXY="*")
+    uid = server.launch("SMOLLM2-instruct", model_engine="Transformers")
+    assert "blue whale" in ask(server, uid).json()["choices"][0]["message"]["content"]
+    facts = server.description(uid)
+    assert (facts["model_name"], facts["model_size_in_billions"]) == ("smollm2-instruct", "0_135")
+    assert (facts["model_format"], facts["quantization"], facts["model_hub"]) == ("pytorch", "none", "hf")
