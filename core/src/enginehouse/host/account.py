@@ -5,7 +5,8 @@ from __future__ import annotations
 import fnmatch
 import math
 import re
-from typing import Literal
+import time
+from typing import Any, Literal
 
 import msgspec
 
@@ -65,10 +66,10 @@ class Account:
 
     def check_valid(self, wall: float) -> None:
         """Raises Unauthenticated when the key was revoked or has expired. wall: seconds since 1970."""
-        key = self.key
-        if key.revoked_ts is not None:
+        state = self.state(wall)
+        if state == "revoked":
             raise Unauthenticated("API key is disabled. Ask the server's administrator for another.")
-        if key.expires_ts is not None and wall >= key.expires_ts:
+        if state == "expired":
             raise Unauthenticated("API key has expired. Ask the server's administrator for another.")
 
     def check_model(self, model: str) -> None:
@@ -97,6 +98,17 @@ class Account:
         """Tokens of this day."""
         self._turn_day(wall)
         return self.tokens
+
+    def state(self, wall: float) -> Literal["valid", "revoked", "expired"]:
+        if self.key.revoked_ts is not None:
+            return "revoked"
+        return "expired" if self.key.expires_ts is not None and wall >= self.key.expires_ts else "valid"
+
+    def describe(self) -> dict[str, Any]:
+        """All about the key but its secret."""
+        now = time.time()
+        described: dict[str, Any] = msgspec.to_builtins(self.key)
+        return {**described, "state": self.state(now), "tokens_today": self.used(now)}
 
     def _turn_day(self, wall: float) -> None:
         today = int(wall // DAY)

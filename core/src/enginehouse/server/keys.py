@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from ..host.account import Account
 from ..host.keys import ACCESS_SECONDS, Login, NewKey, read_new_key
 from ..sdk import BadRequest
 from . import schemas
@@ -41,16 +39,15 @@ _KEY_BODY = {
 async def create_key(request: Request, house: TheHouse) -> Response:
     """The secret is in `key`, in this answer and never again: only its hash is kept."""
     made = await house.keys.create(read_new_key(await _json(request)))
-    return answer({**_describe(house.keys.find(made.key.key_id)), "key": made.secret})
+    return answer({**house.keys.find(made.key.key_id).describe(), "key": made.secret})
 
 
 @router.get("/v1/keys", response_model=schemas.KeyList, operation_id="list_keys", summary="List the keys")
 @needs("admin")
 async def list_keys(house: TheHouse, all: bool = False) -> Response:
     """Those that can be used; with `all=true` also those that were revoked or have expired."""
-    now = time.time()
-    listed = [_describe(account) for account in house.keys.all() if all or _state(account, now) == "valid"]
-    return answer({"keys": listed})
+    described = [account.describe() for account in house.keys.all()]
+    return answer({"keys": [one for one in described if all or one["state"] == "valid"]})
 
 
 @router.delete(
@@ -123,16 +120,3 @@ async def _json(request: Request) -> Any:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRequest(f"The body is not JSON: {error}.") from error
-
-
-def _state(account: Account, now: float) -> str:
-    if account.key.revoked_ts is not None:
-        return "revoked"
-    expires = account.key.expires_ts
-    return "expired" if expires is not None and now >= expires else "valid"
-
-
-def _describe(account: Account) -> dict[str, Any]:
-    now = time.time()
-    described: dict[str, Any] = msgspec.to_builtins(account.key)
-    return {**described, "state": _state(account, now), "tokens_today": account.used(now)}
