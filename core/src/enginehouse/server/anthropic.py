@@ -15,16 +15,34 @@ from ..sdk import AUXILIARY, TASKS, ModelNotFound, TokenizeAnswer
 from . import describe
 from .anthropic_answers import Asked, MessageWriter
 from .anthropic_errors import error_of, headers_of
-from .anthropic_requests import chat_of, prompt_of, read_count_request, read_messages_request
+from .anthropic_requests import (
+    CountRequest,
+    MessagesRequest,
+    chat_of,
+    prompt_of,
+    read_count_request,
+    read_messages_request,
+)
 from .arrivals import Heading
 from .chat_events import Refusal
 from .permissions import needs
 from .relay import Out
 from .surface import Grounds, TheHouse, answer
+from .surface_schemas import (
+    AnthropicCount,
+    AnthropicError,
+    AnthropicMessage,
+    AnthropicModel,
+    AnthropicModels,
+    asks_with,
+    inference_errors,
+    streamed,
+)
 from .surfaces import Asking, respond
 from .translation import Headers, Restated, Translated
 
 router = APIRouter(tags=["anthropic"])
+_ERRORS = inference_errors(AnthropicError)
 
 
 class _Messages:
@@ -75,7 +93,14 @@ _count_tokens = _CountTokens()
 _counted = msgspec.json.Decoder(TokenizeAnswer)
 
 
-@router.post("/v1/messages", operation_id="create_message", summary="Answer a conversation, Anthropic's way")
+@router.post(
+    "/v1/messages",
+    response_model=AnthropicMessage,
+    operation_id="create_message",
+    summary="Answer a conversation, Anthropic's way",
+    responses=streamed("message_start, content_block_*, message_delta, message_stop") | _ERRORS,
+    openapi_extra=asks_with(MessagesRequest),
+)
 @router.post("/anthropic/v1/messages", operation_id="create_message_there", include_in_schema=False)
 @needs("use")
 async def create_message(request: Request) -> Response:
@@ -84,7 +109,12 @@ async def create_message(request: Request) -> Response:
 
 
 @router.post(
-    "/v1/messages/count_tokens", operation_id="count_tokens", summary="Tokens that a message's prompt would have"
+    "/v1/messages/count_tokens",
+    response_model=AnthropicCount,
+    operation_id="count_tokens",
+    summary="Tokens that a message's prompt would have",
+    responses=_ERRORS,
+    openapi_extra=asks_with(CountRequest),
 )
 @router.post("/anthropic/v1/messages/count_tokens", operation_id="count_tokens_there", include_in_schema=False)
 @needs("use")
@@ -93,7 +123,12 @@ async def count_tokens(request: Request) -> Response:
     return respond(_count_tokens, request)
 
 
-@router.get("/anthropic/v1/models", operation_id="list_anthropic_models", summary="Running models, Anthropic's way")
+@router.get(
+    "/anthropic/v1/models",
+    response_model=AnthropicModels,
+    operation_id="list_anthropic_models",
+    summary="Running models, Anthropic's way",
+)
 @needs("read")
 async def list_models(house: TheHouse) -> Response:
     """Those that answer now, all on one page."""
@@ -102,7 +137,13 @@ async def list_models(house: TheHouse) -> Response:
     return answer({"data": data, "has_more": False, **ends})
 
 
-@router.get("/anthropic/v1/models/{uid:path}", operation_id="get_anthropic_model", summary="A model, Anthropic's way")
+@router.get(
+    "/anthropic/v1/models/{uid:path}",
+    response_model=AnthropicModel,
+    operation_id="get_anthropic_model",
+    summary="A model, Anthropic's way",
+    responses={404: _ERRORS[404]},
+)
 @needs("read")
 async def get_model(uid: str, house: TheHouse) -> Response:
     """404 also while it loads."""

@@ -9,11 +9,16 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from msgspec.inspect import is_struct_type
 
+from ..host.keys import NewKey
 from ..host.launch_request import LaunchRequest
 from ..sdk import AUXILIARY, TASKS, Task
+from .anthropic_requests import CountRequest, MessagesRequest
+from .responses_requests import ResponsesRequest
 
 TAGS = [
     {"name": "inference", "description": "Tasks that models answer. Requests are relayed to the model's worker."},
+    {"name": "anthropic", "description": "Anthropic's API, translated from the worker's chat stream."},
+    {"name": "responses", "description": "OpenAI's Responses, translated from the worker's chat stream."},
     {"name": "models", "description": "Launching, listing, describing and ending models."},
     {"name": "server", "description": "The server itself."},
 ]
@@ -46,7 +51,7 @@ def _tasks() -> tuple[Task, ...]:
 
 
 def _structs() -> list[type[msgspec.Struct]]:
-    found: list[Any] = [LaunchRequest]
+    found: list[Any] = [LaunchRequest, NewKey, MessagesRequest, CountRequest, ResponsesRequest]
     for task in _tasks():
         found += (task.request, task.answer, task.chunk)
     return [struct for struct in dict.fromkeys(found) if is_struct_type(struct)]

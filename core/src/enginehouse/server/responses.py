@@ -16,7 +16,9 @@ from .permissions import needs
 from .relay import Out
 from .responses_answers import ResponseWriter
 from .responses_requests import ResponsesRequest, chat_of, messages_of, read_responses_request
+from .schemas import Error
 from .surface import Grounds, TheHouse, answer, errors
+from .surface_schemas import ResponseDeleted, ResponseObject, asks_with, inference_errors, streamed
 from .surfaces import Asking, respond
 from .translation import Translated
 
@@ -68,14 +70,27 @@ _responses = _Responses()
 _UNKNOWN = errors(e404="There is no such response, or it is kept no more.")
 
 
-@router.post("", operation_id="create_response", summary="Answer a conversation, the way of OpenAI's Responses")
+@router.post(
+    "",
+    response_model=ResponseObject,
+    operation_id="create_response",
+    summary="Answer a conversation, the way of OpenAI's Responses",
+    responses=streamed("response.created, ..., response.completed") | inference_errors(Error),
+    openapi_extra=asks_with(ResponsesRequest),
+)
 @needs("use")
 async def create_response(request: Request) -> Response:
     """With `stream`, events of it as they are made. Kept for `previous_response_id` unless `store` is false."""
     return respond(_responses, request)
 
 
-@router.get("/{response_id}", operation_id="get_response", summary="A response that was kept", responses=_UNKNOWN)
+@router.get(
+    "/{response_id}",
+    response_model=ResponseObject,
+    operation_id="get_response",
+    summary="A response that was kept",
+    responses=_UNKNOWN,
+)
 @needs("use")
 async def get_response(response_id: str, house: TheHouse) -> Response:
     """As it was answered."""
@@ -85,7 +100,13 @@ async def get_response(response_id: str, house: TheHouse) -> Response:
     return answer(kept.response)
 
 
-@router.delete("/{response_id}", operation_id="delete_response", summary="Forget a response", responses=_UNKNOWN)
+@router.delete(
+    "/{response_id}",
+    response_model=ResponseDeleted,
+    operation_id="delete_response",
+    summary="Forget a response",
+    responses=_UNKNOWN,
+)
 @needs("use")
 async def delete_response(response_id: str, house: TheHouse) -> Response:
     """Those that followed it keep what it said."""
