@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -156,3 +157,31 @@ def test_the_command_engine(server) -> None:
     assert "--max-batch" in options and "auto|bfloat16" in options
     assert server.cli("engine", "-n", "nobody").returncode == 1
     assert "Installed: " in server.cli("engine", "--options", "steam").stderr
+
+
+def test_the_calculator_needs_no_server(server) -> None:
+    asked = ("cal-model-mem", "-n", "stoker", "-s", "0_0023", "-f", "pytorch", "-c", "1000", "--kv-cache-dtype", "32")
+    sizes = json.loads(server.cli(*asked, "--json").stdout)
+    assert (sizes["weights"], sizes["kv_cache"]) == (9_298_176, 1000 * 5 * 2 * 6 * 32 * 4)
+    assert "sequence" in server.cli(*asked).stdout
+    assert "no such variant" in server.cli(*asked, "-q", "Int4").stderr
+    assert server.cli("cal-model-mem", "-n", "nobody", "-s", "1", "-f", "pytorch", "-c", "1").returncode == 1
+
+
+def test_the_estimate_is_near_the_truth(server) -> None:
+    """Idle, a worker takes what it loaded; busy with full sequences, what the plan said. Bounds are wide: pages that
+    other processes share count less, and allocators keep more than is used."""
+    server.launch("stoker", model_engine="transformers", max_batch=8)
+    try:
+        idle = server.description("stoker")["memory"]
+        parts = idle["estimated_bytes"]
+        assert 0.4 < idle["measured_bytes"] / (parts["weights"] + parts["libraries"]) < 1.6
+        body = {"model": "stoker", "prompt": "one " * 200, "max_tokens": 600, "ignore_eos": True}
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda _: server.client.post("/v1/completions", json=body), range(8)))
+        assert [answer.status_code for answer in answers] == [200] * 8
+        busy = server.description("stoker")["memory"]["measured_bytes"]
+        assert idle["measured_bytes"] < busy
+        assert 0.4 < busy / sum(parts.values()) < 1.6
+    finally:
+        server.client.delete("/v1/models/stoker")
