@@ -1,4 +1,4 @@
-"""A hub of our own: the part of the Hugging Face hub's HTTP protocol that downloads use, over folders.
+"""A hub of our own: the parts of the Hugging Face hub's and of ModelScope's HTTP protocols that downloads use.
 
 `python small_hub.py FOLDER` prints its port and serves FOLDER/org/name/... as repositories with one commit. Large files
 are "in LFS": their address redirects to another host name, as the real hub's do. Faults are ordered with
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 LFS_BYTES = 20_000
 CHUNK = 4096
@@ -75,6 +75,8 @@ class Handler(BaseHTTPRequestHandler):
         parts = path.strip("/").split("/")
         if parts[:2] == ["api", "models"]:
             return self._describe(parts[2:])
+        if parts[:3] == ["api", "v1", "models"]:
+            return self._model_scope(parts[3:])
         if parts[0] == "lfs":
             return self._send_lfs(parts[1:])
         if len(parts) > 4 and parts[2] == "resolve":
@@ -96,6 +98,22 @@ class Handler(BaseHTTPRequestHandler):
                 entry["lfs"] = {"sha256": sha256(data), "size": len(data), "pointerSize": 134}
             siblings.append(entry)
         return self._json({"id": "/".join(parts[:2]), "sha": commit_of(repository), "siblings": siblings})
+
+    def _model_scope(self, parts: list[str]) -> None:
+        """ModelScope's two routes: the list of files, and a file."""
+        query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
+        repository = self.root.joinpath(*parts[:2])
+        if not repository.is_dir() or query.get("Revision") not in ("master", "v1"):
+            return self._json({"Code": 404, "Message": "not found", "Success": False}, 404)
+        if parts[2:] == ["repo"]:
+            name = query["FilePath"]
+            return self._send(name, (repository / name).read_bytes(), {})
+        files = []
+        for file in files_of(repository):
+            data = file.read_bytes()
+            path = str(file.relative_to(repository))
+            files.append({"Path": path, "Name": file.name, "Size": len(data), "Sha256": sha256(data), "Type": "blob"})
+        return self._json({"Code": 200, "Success": True, "Data": {"Files": files}})
 
     def _resolve(self, parts: list[str]) -> None:
         repository = self._repository(parts)
@@ -155,9 +173,9 @@ class Handler(BaseHTTPRequestHandler):
         self._plain(404, {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"})
         return None
 
-    def _json(self, value: object) -> None:
+    def _json(self, value: object, status: int = 200) -> None:
         body = json.dumps(value).encode()
-        self._plain(200, {"Content-Type": "application/json"}, body)
+        self._plain(status, {"Content-Type": "application/json"}, body)
 
     def _plain(self, status: int, headers: dict[str, str], body: bytes = b"") -> None:
         self.send_response(status)

@@ -30,6 +30,9 @@ def variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, hub: Any) -> pyte
     for name in ("HF_TOKEN", "HF_HUB_OFFLINE", "ENGINEHOUSE_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    monkeypatch.setenv("MODELSCOPE_ENDPOINT", hub.url)
+    monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "ms"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     return monkeypatch

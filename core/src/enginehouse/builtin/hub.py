@@ -53,7 +53,7 @@ class Hub(NamedTuple):
 
 
 HUGGING_FACE = Hub("hf", "Hugging Face", "huggingface_hub", "huggingface-hub", "enginehouse.builtin.hugging_face")
-MODEL_SCOPE = Hub("modelscope", "ModelScope", "modelscope", "modelscope", "enginehouse.builtin.model_scope")
+MODEL_SCOPE = Hub("modelscope", "ModelScope", "modelscope_hub", "modelscope-hub", "enginehouse.builtin.model_scope")
 
 
 def fetch_hugging_face(reference: str, folder: Path, report: Callable[[FetchProgress], None]) -> Path:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
-import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import cast
 
 # Content arrives over plain HTTP, which resumes at a byte: its other way (Xet) cannot.
 os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
@@ -24,25 +23,22 @@ from huggingface_hub.file_download import http_get
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
 from ..sdk import EnginehouseError, HubReference, LaunchFailed, ModelNotFound, NotAllowed, parse_hub_reference
-from .downloading import Listing, RemoteFile, Target, fetch_files, name_error, run, say
+from .downloading import Listing, RemoteFile, Target, fetch_files, name_error, run
+from .patience import Complaint, Manners, patiently
 
-ATTEMPTS = 5  # without one new byte between them
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0  # seconds between attempts, doubled each time
-LONGEST_WISH = 300.0  # a hub that asks for more patience than this is asked again by whoever launches
 LIST_SECONDS = 30.0  # the list of files is one answer from the hub's database
 
 CHUNK_BYTES = 64 * 2**10  # the library collects 10 MB before it passes them on: a slow line would look dead
-
-T = TypeVar("T")
 
 
 def fetch(folder: Path, text: str) -> None:
     """Brings `text` (org/name[@revision][#pattern,...]) into `folder`. Raises EnginehouseError."""
     reference = parse_hub_reference(text)
-    listing = _patiently(lambda: _list(reference), reference, lambda: 0)
+    manners = Manners(_read, partial(_explain, reference))
+    listing = patiently(lambda: _list(reference), manners, lambda: 0)
 
     def download(file: RemoteFile, target: Target) -> None:
-        _patiently(lambda: _get(reference, listing.commit, target), reference, lambda: target.held)
+        patiently(lambda: _get(reference, listing.commit, target), manners, lambda: target.held)
 
     fetch_files(f"hf:{text}", reference, listing, folder, download)
 
@@ -71,41 +67,19 @@ def _get(reference: HubReference, commit: str, target: Target) -> None:
     )
 
 
-def _patiently(work: Callable[[], T], reference: HubReference, done: Callable[[], int]) -> T:
-    """What `work` returns; again after what may pass. Raises EnginehouseError for the rest."""
-    attempt, before = 0, done()
-    while True:
-        try:
-            return work()
-        except EnginehouseError:
-            raise
-        except Exception as error:
-            attempt, before = (attempt + 1, before) if done() == before else (1, done())
-            pause = _pause(error, attempt)
-            if pause is None:
-                raise _explain(error, reference) from error
-            say("waiting", seconds=pause, why=name_error(error))
-            time.sleep(pause)
-
-
-def _pause(error: Exception, attempt: int) -> float | None:
-    """Seconds until the next attempt; None when another would end the same or the hub wants too much patience."""
-    status = _status(error)
-    passing = status is None or status in (408, 429) or status >= 500
-    if not passing or attempt >= ATTEMPTS or isinstance(error, ValueError):
-        return None
-    pause = min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE)
+def _read(error: Exception) -> Complaint:
+    status, wish = _status(error), None
     if status in (429, 503) and isinstance(error, HfHubHTTPError):
-        wish = str(error.response.headers.get("Retry-After", ""))
-        pause = float(wish) if wish.isdigit() else pause
-    return pause if pause <= LONGEST_WISH else None
+        said = str(error.response.headers.get("Retry-After", ""))
+        wish = float(said) if said.isdigit() else None
+    return Complaint(status, wish, final=isinstance(error, ValueError))
 
 
 def _status(error: Exception) -> int | None:
     return error.response.status_code if isinstance(error, HfHubHTTPError) else None
 
 
-def _explain(error: Exception, reference: HubReference) -> EnginehouseError:
+def _explain(reference: HubReference, error: Exception) -> EnginehouseError:
     """What it means to somebody who wanted to launch a model."""
     token = "set HF_TOKEN (or log in with `hf auth login`) on the server's machine"
     where = f"https://huggingface.co/{reference.repository}"
