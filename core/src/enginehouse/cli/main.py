@@ -22,6 +22,7 @@ COMMANDS = {
     "launch": "Launch a model and wait until it is ready.",
     "plan": "Say what a launch would do, and do nothing.",
     "engine": "List the engines, which can run a model, or an engine's options.",
+    "cal-model-mem": "Calculate how much memory a model takes.",
     "list": "List the models, with those that load or have failed.",
     "scale": "Give a model more or fewer replicas.",
     "terminate": "Stop models.",

@@ -12,6 +12,7 @@ import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from ..host.footprint import groups_bytes
 from ..host.launch_request import LaunchRequest, parse_launch
 from ..host.outlook import foretell
 from ..host.routing import RETRY_AFTER_SECONDS
@@ -171,7 +172,8 @@ async def get_model(uid: str, house: TheHouse, any_status: bool = False) -> Resp
         view = house.deployments.view(uid)
     if not any_status:
         _check_answers(view)
-    return answer(describe.describe_model(view))
+    measured = await asyncio.to_thread(groups_bytes, [replica.pid for replica in view.replicas if replica.pid])
+    return answer({**describe.describe_model(view), **describe.describe_memory(view, measured)})
 
 
 @router.delete(
