@@ -74,7 +74,8 @@ def _put(connection: sa.Connection, row: Json, most: int, seconds: float) -> Non
     connection.execute(_responses.delete().where(_responses.c.created_ts < row["created_ts"] - seconds))
     kept = sa.select(_responses.c.number).order_by(_responses.c.number.desc()).limit(most)
     oldest = connection.execute(sa.select(sa.func.min(kept.subquery().c.number))).scalar()
-    connection.execute(_responses.delete().where(_responses.c.number < oldest))
+    if oldest is not None:
+        connection.execute(_responses.delete().where(_responses.c.number < oldest))
 
 
 def _get(connection: sa.Connection, response_id: str, since: float) -> KeptResponse | None:

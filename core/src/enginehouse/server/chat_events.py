@@ -101,17 +101,15 @@ def read_event(data: bytes) -> Chunk | Refusal:
     """One event's JSON. One that cannot be read is a fault of the engine, told as such."""
     try:
         if b'"error"' in data and isinstance(value := msgspec.json.decode(data), dict) and value.get("error"):
-            return read_refusal(500, value)
+            refusal = read_refusal(500, value)  # within a stream an error has no status of its own, but a code
+            return refusal._replace(status=_STATUS_OF.get(refusal.code, 500))
         return _chunk.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return Refusal(500, f"The worker sent an event that cannot be read: {error}. See its log.", "engine_failed")
 
 
 def read_refusal(status: int, body: Any, retry_after: int | None = None) -> Refusal:
-    """An error as a worker writes it: OpenAI's object, or whatever else an engine's own server says.
-
-    status: used unless the error's code says more; an error within a stream has no status of its own.
-    """
+    """An error as a worker writes it: OpenAI's object, or whatever else an engine's own server says."""
     error = body.get("error") if isinstance(body, dict) else None
     told = (
         error
@@ -122,14 +120,16 @@ def read_refusal(status: int, body: Any, retry_after: int | None = None) -> Refu
     code = code if isinstance(code, str) else "engine_failed" if status >= 500 else "invalid_request"
     message = str(told.get("message") or "The worker refused without a reason; see its log.")
     param = told.get("param")
-    return Refusal(_STATUS_OF.get(code, status), message, code, param if isinstance(param, str) else None, retry_after)
+    return Refusal(status, message, code, param if isinstance(param, str) else None, retry_after)
 
 
 def _statuses() -> dict[str, int]:
-    found, left = {}, [EnginehouseError]
+    """Statuses of our own codes; of classes that share a code the one higher up counts."""
+    found: dict[str, int] = {}
+    left: list[type[EnginehouseError]] = [EnginehouseError]
     while left:
-        kind = left.pop()
-        found[kind.code] = kind.status
+        kind = left.pop(0)
+        found.setdefault(kind.code, kind.status)
         left += kind.__subclasses__()
     return found
 
