@@ -143,3 +143,38 @@ def test_the_table_tells_what_there_is(server, weights) -> None:
     assert server.cli("unregister", "stoker").returncode == 1
     assert server.cli("unregister").returncode == 2
     assert server.cli("register", "/not/there").returncode == 1
+
+
+def test_a_bare_path_needs_no_registration(server, weights) -> None:
+    launched = server.cli("launch", "--model-path", str(weights), "--model-engine", "transformers", "-u", "bare")
+    assert launched.returncode == 0, launched.stderr
+    assert "blue whale" in ask(server, "bare")
+    described = server.description("bare")
+    assert described["model_name"] == "fireman"
+    assert described["model_ability"] == ["generate", "chat", "tools", "reasoning", "hybrid"]
+    assert described["model_size_in_billions"] == "0_0023"
+
+
+def test_what_is_drafted_registers_and_launches(server, weights, tmp_path) -> None:
+    body = {"model_path": str(weights), "model_family": None}
+    drafted = server.client.post("/v1/models/llm/auto-register", json=body).json()
+    assert drafted == json.loads(server.cli("inspect", str(weights)).stdout)
+    answer = server.client.post("/v1/model_registrations/LLM", json={"model": drafted, "persist": True})
+    assert answer.status_code == 200, answer.text
+    server.launch("fireman", model_uid="drafted", model_engine="transformers")
+    assert "blue whale" in ask(server, "drafted")
+    server.client.delete("/v1/model_registrations/LLM/fireman")
+
+
+@pytest.mark.parametrize("body", [{}, [], {"model_path": 5}, {"model_path": "/not/there"}, {"model_path": "/dev"}])
+def test_what_cannot_be_drafted_is_refused(server, body) -> None:
+    answer = server.client.post("/v1/models/llm/auto-register", json=body)
+    assert answer.status_code == 400 and "path" in answer.json()["detail"].lower() + str(
+        answer.json()["error"]["param"]
+    )
+
+
+def test_inspect_tells_what_is_wrong(server, tmp_path) -> None:
+    (tmp_path / "cut.gguf").write_bytes(b"GGUF\3\0\0\0")
+    shown = server.cli("inspect", str(tmp_path / "cut.gguf"))
+    assert shown.returncode == 1 and "cut off" in shown.stderr

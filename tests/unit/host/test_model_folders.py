@@ -12,6 +12,7 @@ import pytest
 
 from enginehouse.host.chat_templates import abilities_of, tool_parser_of
 from enginehouse.host.inspection import inspect_model, inspect_path
+from enginehouse.host.launch_request import parse_launch
 from enginehouse.host.model_draft import name_for, spell_size
 from enginehouse.host.model_folders import draft_from_path, family_from_folder
 from enginehouse.sdk import BadRequest
@@ -254,3 +255,10 @@ def test_sizes_are_spelt_as_on_the_wire(parameters, size) -> None:
 )
 def test_names_are_made_of_places(place, name) -> None:
     assert name_for(Path(place)) == name
+
+
+def test_a_launch_may_name_a_path_alone() -> None:
+    assert parse_launch({"model_path": "/models/My Model"}).model_name == "My-Model"
+    assert parse_launch({"model_path": "/m/x.gguf", "model_name": None}).model_name == "x"
+    with pytest.raises(BadRequest, match="model_name"):
+        parse_launch({"model_path": ""})

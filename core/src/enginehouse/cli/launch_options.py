@@ -86,9 +86,11 @@ def read_engine_options(context: click.Context) -> Extra:
         raise click.UsageError(str(error), context) from error
 
 
-def read_model_name(named: str | None, extra: Extra) -> str:
-    """The model's name, as an option or as the only plain word. Raises UsageError."""
+def read_model_name(named: str | None, extra: Extra, model_path: str | None = None) -> str | None:
+    """The model's name, as an option or as the only plain word; None where a path does instead. Raises UsageError."""
     names = [*([named] if named else []), *extra.words]
+    if model_path and not names:
+        return None
     if len(names) != 1:
         found = f"; found {', '.join(names)}" if names else ""
         raise click.UsageError(f"Say which model to launch, once: --model-name NAME{found}.")

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -47,6 +48,7 @@ _ONLY_WHEN_GIVEN = ("queue_length", "keep_alive")  # where 0 says something
 def launch_arguments(given: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of `Client.launch_model` from the command's options and the engine's."""
     arguments = {name: given[name] for name in _AS_GIVEN}
+    arguments["model_path"] = _whole_path(given["model_path"])
     arguments["envs"] = dict(given["env"]) or None
     arguments["virtual_env_packages"] = list(given["virtual_env_package"]) or None
     arguments["virtual_env_find_links"] = list(given["virtual_env_find_link"]) or None
@@ -56,6 +58,11 @@ def launch_arguments(given: Mapping[str, Any], extra: Mapping[str, Any]) -> dict
     if given["quantization_config"]:
         arguments["quantization_config"] = read_pairs(given["quantization_config"])
     return {**arguments, **extra}
+
+
+def _whole_path(path: str | None) -> str | None:
+    """What lies here is named from the root; other paths are the server's."""
+    return str(Path(path).absolute()) if path and Path(path).exists() else path
 
 
 def _peft_config(given: Mapping[str, Any]) -> dict[str, Any] | None:

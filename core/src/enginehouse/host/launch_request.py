@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
 from ..sdk import BadRequest, size_in_billions
+from .model_draft import name_for
 
 NotNegative = Annotated[int, msgspec.Meta(ge=0)]
 Replicas = Annotated[int, msgspec.Meta(ge=1, le=64)]
@@ -18,6 +20,7 @@ _REPLICA_SUFFIX = re.compile(r"-rep\d+$")
 class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Every field of `Client.launch_model`; whatever else was sent is in `options`, for the engine.
 
+    model_name: may be left out beside model_path, whose last part it is then.
     request_limits: requests at once for each replica; queue_length: how many more wait for a turn.
     on_demand: declared now, loaded by the first request. keep_alive: seconds without a request after which it is
     unloaded, until the next one; null: never.
@@ -79,6 +82,8 @@ def parse_launch(body: object) -> LaunchRequest:
             del known[key]
     if isinstance(known.get("replica"), str) and known["replica"].isdigit():
         known["replica"] = int(known["replica"])
+    if not known.get("model_name") and isinstance(known.get("model_path"), str) and known["model_path"]:
+        known["model_name"] = name_for(Path(known["model_path"]))
     if not known.get("model_name"):
         raise BadRequest("Say which model to launch: `model_name` is missing.", param="model_name")
     options = {key: value for key, value in body.items() if key not in _FIELDS and value is not None}

@@ -209,6 +209,12 @@ def _engines(request: LaunchRequest, contributions: Contributions) -> tuple[Engi
 def _cannot(family: ModelFamily, engines: Iterable[EngineSpec], against: list[Mismatch]) -> str:
     if not engines:
         return f"{family.name} cannot be run: no engine is installed. Install one, e.g. enginehouse-transformers."
+    if not any(family.model_type.lower() in map(str.lower, engine.model_types) for engine in engines):
+        had = "; ".join(f"{engine.name} runs {', '.join(engine.model_types)}" for engine in engines)
+        return (
+            f"{family.name} cannot be run: no installed engine runs models of type {family.model_type} ({had}). "
+            "Install a plugin that brings one."
+        )
     by_engine = {
         engine.name: dict.fromkeys(reason.message for reason in against if reason.engine == engine.name)
         for engine in engines

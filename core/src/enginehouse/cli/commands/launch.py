@@ -25,7 +25,7 @@ def command(context: click.Context, /, no_wait: bool, endpoint: str | None, api_
     Any other `--key value` is an option of the engine.
     """
     extra = read_engine_options(context)
-    given["model_name"] = read_model_name(given["model_name"], extra)
+    given["model_name"] = read_model_name(given["model_name"], extra, given["model_path"])
     arguments = launch_arguments(given, extra.options)
     with connected(endpoint, api_key) as client:
         uid = client.launch_model(**arguments, wait_ready=False)

@@ -30,7 +30,7 @@ def command(context: click.Context, /, as_json: bool, endpoint: str | None, api_
     Any other `--key value` is an option of the engine. Ends with status 4 when it would not fit into memory.
     """
     extra = read_engine_options(context)
-    given["model_name"] = read_model_name(given["model_name"], extra)
+    given["model_name"] = read_model_name(given["model_name"], extra, given["model_path"])
     with connected(endpoint, api_key) as client:
         plan = client.plan_model(**launch_arguments(given, extra.options))
     if as_json:
