@@ -15,8 +15,9 @@ from enginehouse.host.memory import (
     estimate,
     look_at_weights,
     parameter_bytes,
+    read_shape,
 )
-from enginehouse.host.model_config import ModelShape, shape_of
+from enginehouse.host.model_config import ModelShape, shape_of, shape_of_gguf
 from enginehouse.host.weight_headers import bits_of, weight_bytes
 from enginehouse.sdk import EngineSpec, InvalidSpec, MemoryFacts, ModelFamily, Options, Variant
 
@@ -122,6 +123,45 @@ def test_older_spellings_and_nested_configs() -> None:
     old = {"n_layer": 2, "n_head": 2, "n_embd": 8, "n_positions": 32, "vocab_size": 5}
     shape = ModelShape(context_length=32, cache_numbers=2 * 2 * 8, hidden_size=8, vocabulary=5)
     assert shape_of(old) == shape == shape_of({"text_config": old, "vocab_size": 1})
+
+
+GGUF = {
+    "general.architecture": "llama",
+    "llama.block_count": 4,
+    "llama.context_length": 512,
+    "llama.embedding_length": 64,
+    "llama.attention.head_count": 8,
+    "llama.attention.head_count_kv": 2,
+    "tokenizer.ggml.tokens": ["a", "b"],
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "numbers"),
+    [
+        ({}, 4 * 2 * (8 + 8)),
+        ({"llama.attention.head_count_kv": [2, 0, 2, 0]}, 4 * (8 + 8)),
+        ({"llama.attention.key_length": 16}, 4 * 2 * (16 + 8)),
+        ({"llama.attention.head_count_kv": None}, 4 * 8 * (8 + 8)),
+        ({"llama.block_count": None}, None),
+        ({"general.architecture": "other"}, None),
+    ],
+)
+def test_gguf_metadata_says_the_same(change: dict[str, object], numbers: int | None) -> None:
+    assert shape_of_gguf({**GGUF, **change}).cache_numbers == numbers
+
+
+def test_a_gguf_file_is_read(tmp_path: Path) -> None:
+    text = b"general.architecture"
+    pairs = [struct.pack("<Q", len(text)) + text + struct.pack("<IQ", 8, 5) + b"llama"]
+    for key, value in GGUF.items():
+        if isinstance(value, int):
+            pairs.append(struct.pack("<Q", len(key)) + key.encode() + struct.pack("<II", 4, value))
+    (tmp_path / "m.gguf").write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, len(pairs)) + b"".join(pairs))
+    shape = ModelShape(context_length=512, cache_numbers=128, hidden_size=64)
+    assert read_shape(tmp_path) == shape == read_shape(tmp_path / "m.gguf")
+    (tmp_path / "m.gguf").write_bytes(b"nonsense")
+    assert read_shape(tmp_path) == ModelShape()
 
 
 def test_the_context_is_the_least_of_all() -> None:

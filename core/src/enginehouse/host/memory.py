@@ -8,8 +8,18 @@ from typing import Any
 
 import msgspec
 
-from ..sdk import EnginehouseError, EngineSpec, InvalidSpec, MemoryFacts, ModelFamily, Variant, size_in_billions
-from .model_config import ModelShape, shape_of
+from ..sdk import (
+    BadRequest,
+    EnginehouseError,
+    EngineSpec,
+    InvalidSpec,
+    MemoryFacts,
+    ModelFamily,
+    Variant,
+    size_in_billions,
+)
+from .gguf import read_gguf
+from .model_config import ModelShape, shape_of, shape_of_gguf
 from .targets import resolve
 from .weight_headers import weight_bytes
 
@@ -63,7 +73,7 @@ def look_at_weights(variant: Variant, place: Path | None) -> Holdings:
         found = weight_bytes(place) if place else {}
     except (InvalidSpec, OSError):
         found = {}
-    shape = shape_of(read_config(place)) if place else ModelShape()
+    shape = read_shape(place) if place else ModelShape()
     if found:
         return Holdings(weights=found, basis="the files themselves", shape=shape)
     if variant.weight_bytes:
@@ -73,6 +83,18 @@ def look_at_weights(variant: Variant, place: Path | None) -> Holdings:
         basis="parameters times bits",
         shape=shape,
     )
+
+
+def read_shape(place: Path) -> ModelShape:
+    """The model's shape: from config.json, else from a GGUF file's own header. Empty when neither says."""
+    config = read_config(place)
+    if config:
+        return shape_of(config)
+    files = [place] if place.suffix == ".gguf" else sorted(place.glob("*.gguf"))
+    try:
+        return shape_of_gguf(read_gguf(files[0]).metadata) if files else ModelShape()
+    except BadRequest:
+        return ModelShape()
 
 
 def read_config(place: Path) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""What a model's config.json says about its size, in the several spellings that model families use. Pure."""
+"""What a model's config.json, or a GGUF file's metadata, says about its size. Pure.
+
+config.json has several spellings: model families were written by different people.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +42,32 @@ def shape_of(config: Config) -> ModelShape:
         hidden_size=_number(inner, _HIDDEN),
         vocabulary=_number(inner, ("vocab_size",)),
     )
+
+
+def shape_of_gguf(metadata: Config) -> ModelShape:
+    """The shape that a GGUF file's metadata describes."""
+    own = f"{metadata.get('general.architecture')}."
+    inner = {key.removeprefix(own): value for key, value in metadata.items() if key.startswith(own)}
+    tokens = metadata.get("tokenizer.ggml.tokens")
+    return ModelShape(
+        context_length=_number(inner, ("context_length",)),
+        cache_numbers=_gguf_cache_numbers(inner),
+        hidden_size=_number(inner, ("embedding_length",)),
+        vocabulary=len(tokens) if isinstance(tokens, list) else _number(inner, ("vocab_size",)),
+    )
+
+
+def _gguf_cache_numbers(inner: Config) -> int | None:
+    """Heads of keys are one number for all layers, or one for each: 0 where a layer has no attention."""
+    layers, hidden = _number(inner, ("block_count",)), _number(inner, ("embedding_length",))
+    heads = inner.get("attention.head_count_kv") or inner.get("attention.head_count")
+    all_heads = _number(inner, ("attention.head_count",))
+    size = hidden // all_heads if hidden and all_heads else None
+    sizes = [_number(inner, (f"attention.{name}_length",)) or size for name in ("key", "value")]
+    counts = [heads] * layers if isinstance(heads, int) and layers else heads
+    if not isinstance(counts, list) or not all(isinstance(count, int) for count in counts) or None in sizes:
+        return None
+    return sum(counts) * sum(filter(None, sizes)) or None
 
 
 def _cache_numbers(config: Config) -> int | None:
