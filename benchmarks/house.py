@@ -33,18 +33,22 @@ class Worker(NamedTuple):
 
 
 class House(NamedTuple):
-    """A running server. started: seconds from its exec to the first 200 of GET /v1/models."""
+    """A running server. started: seconds from its exec to the first answer of GET /v1/models. key: an admin key,
+    where it asks for keys.
+    """
 
     port: int
     pid: int
     home: Path
     started: float
+    key: str = ""
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """One administrative call. Raises RuntimeError when it is refused."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_SECONDS)
         with contextlib.closing(connection):
-            connection.request(method, path, json.dumps(body) if body else None, {"content-type": "application/json"})
+            headers = {"content-type": "application/json", "x-api-key": self.key}
+            connection.request(method, path, json.dumps(body) if body else None, headers)
             response = connection.getresponse()
             data = response.read()
         if response.status != 200:
@@ -98,7 +102,8 @@ def _running(home: Path, variables: dict[str, str]) -> Iterator[House]:
             cwd=home,
         )
         try:
-            yield House(port, process.pid, home, _first_answer(process, port, began, log))
+            started = _first_answer(process, port, began, log)
+            yield House(port, process.pid, home, started, _first_key(log) if wants_key(variables) else "")
         finally:
             _stop(process)
 
@@ -109,12 +114,27 @@ def _first_answer(process: subprocess.Popen[bytes], port: int, began: float, log
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=START_SECONDS)
             with contextlib.closing(connection):
                 connection.request("GET", "/v1/models")
-                if connection.getresponse().status == 200:
+                if connection.getresponse().status in (200, 401):
                     return time.perf_counter() - began
         if process.poll() is not None:
             break
         time.sleep(KNOCK_SECONDS)
     raise RuntimeError(f"the server did not start: {log.read_text()[-2000:]}")
+
+
+def wants_key(variables: dict[str, str]) -> bool:
+    return "ENGINEHOUSE_REQUIRE_KEY" in variables
+
+
+def _first_key(log: Path) -> str:
+    """The admin key that a new server prints right after it begins to answer."""
+    deadline = time.perf_counter() + START_SECONDS
+    while time.perf_counter() < deadline:
+        found = [line.strip() for line in log.read_text().splitlines() if line.startswith("    eh-")]
+        if found:
+            return found[0]
+        time.sleep(KNOCK_SECONDS)
+    raise RuntimeError("the server printed no key")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

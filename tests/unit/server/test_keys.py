@@ -291,3 +291,13 @@ async def test_each_request_is_admitted_as_itself(gateway, worker, user):
     none = [await user(models=()) for _ in range(3)]
     answers = await asyncio.gather(*(chat(gateway, who) for who in [*some, *none] * 5))
     assert [response.status for response, _ in answers] == [200, 200, 200, 403, 403, 403] * 5
+
+
+async def test_the_description_says_what_each_operation_needs(gateway):
+    document = (await ask(gateway, "GET", "/openapi.json"))[1]
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    assert all(operation["x-permission"] in ("public", "use", "read", "admin") for operation in operations)
+    paths = document["paths"]
+    assert paths["/v1/models/{uid}"]["delete"]["x-permission"] == "admin"
+    assert paths["/v1/chat/completions"]["post"]["x-permission"] == "use"
+    assert paths["/health"]["get"]["security"] == []

@@ -13,6 +13,7 @@ from ..host.keys import NewKey
 from ..host.launch_request import LaunchRequest
 from ..sdk import AUXILIARY, TASKS, Task
 from .anthropic_requests import CountRequest, MessagesRequest
+from .permissions import all_routes, declared
 from .responses_requests import ResponsesRequest
 
 TAGS = [
@@ -20,6 +21,7 @@ TAGS = [
     {"name": "anthropic", "description": "Anthropic's API, translated from the worker's chat stream."},
     {"name": "responses", "description": "OpenAI's Responses, translated from the worker's chat stream."},
     {"name": "models", "description": "Launching, listing, describing and ending models."},
+    {"name": "keys", "description": "Who may use the server, what for, and how much."},
     {"name": "server", "description": "The server itself."},
 ]
 _REF = "#/components/schemas/{name}"
@@ -42,8 +44,24 @@ def build_openapi(app: FastAPI) -> dict[str, Any]:
     document["paths"].update({task.route: {"post": _operation(task)} for task in _tasks()})
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas.update(_components())
+    _state_permissions(app, document)
     app.openapi_schema = document
     return document
+
+
+def _state_permissions(app: FastAPI, document: dict[str, Any]) -> None:
+    """What each operation needs; who sends a key, and how. A server that is open asks for none."""
+    document["components"]["securitySchemes"] = {
+        "key": {"type": "http", "scheme": "bearer"},
+        "x-api-key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+    }
+    for route in all_routes(app.routes):
+        permission = declared(route)
+        for method in route.methods or ():
+            operation = document["paths"].get(route.path_format, {}).get(method.lower())
+            if operation is not None:
+                operation["x-permission"] = permission
+                operation["security"] = [] if permission == "public" else [{}, {"key": []}, {"x-api-key": []}]
 
 
 def _tasks() -> tuple[Task, ...]:
