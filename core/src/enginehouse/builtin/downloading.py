@@ -20,6 +20,7 @@ from typing import BinaryIO, NamedTuple, NoReturn
 import msgspec
 
 from ..sdk import BadRequest, EnginehouseError, HubReference, LaunchFailed, Manifest, read_manifest, write_manifest
+from ..sdk.sources import MANIFEST_FILE
 
 PARTIAL_FOLDER = ".partial"
 SAY_SECONDS = 0.2  # between two lines about one file: quicker than anybody reads
@@ -41,8 +42,8 @@ class RemoteFile(NamedTuple):
 
     @property
     def identity(self) -> str:
-        """The same for the same content: names the partial file."""
-        return self.sha256 or self.git_sha1 or hashlib.sha256(f"{self.name} {self.size}".encode()).hexdigest()
+        """Names the partial file: another for other content, and whatever the hub sends, a plain name."""
+        return hashlib.sha256(f"{self.name} {self.size} {self.sha256} {self.git_sha1}".encode()).hexdigest()
 
 
 class Listing(NamedTuple):
@@ -103,7 +104,8 @@ def fetch_files(uri: str, reference: HubReference, listing: Listing, folder: Pat
         files={file.name: file.size for file in wanted},
         listing={file.name: file.size for file in listing.files},
     )
-    missing = [file for file in wanted if not _is_held(folder, file)]
+    before = read_manifest(folder)
+    missing = [file for file in wanted if not _is_held(folder, file, before, listing.commit)]
     _check_room(folder, missing)
     write_manifest(folder, manifest)
     for file in wanted:
@@ -130,6 +132,8 @@ def choose_files(reference: HubReference, files: Iterable[RemoteFile]) -> tuple[
     Raises BadRequest when patterns match nothing, or when they are needed: several GGUF files are several models.
     """
     all_files = tuple(file for file in files if not Path(file.name).name.startswith(".git"))
+    for file in all_files:
+        _check_name(file.name)
     if reference.patterns:
         chosen = tuple(file for file in all_files if reference.wants(file.name))
         if not chosen:
@@ -141,6 +145,13 @@ def choose_files(reference: HubReference, files: Iterable[RemoteFile]) -> tuple[
         _refuse_choice_of_gguf(reference, all_files)
         return all_files
     return tuple(file for file in all_files if not _is_other_form(file.name, with_safetensors))
+
+
+def _check_name(name: str) -> None:
+    """A hub, or whoever speaks for it, must not write outside the folder, nor what is ours in it."""
+    parts = name.split("/")
+    if not name or "\\" in name or "\0" in name or parts[0] in ("", PARTIAL_FOLDER, MANIFEST_FILE) or ".." in parts:
+        raise LaunchFailed(f"The hub lists a file {name!r}, which is no name to be trusted; nothing was downloaded.")
 
 
 def _is_other_form(name: str, with_safetensors: set[str]) -> bool:
@@ -172,11 +183,15 @@ def _parent(name: str) -> str:
     return name.rpartition("/")[0]
 
 
-def _is_held(folder: Path, file: RemoteFile) -> bool:
-    """Whether an earlier fetch into this folder brought it: files are moved there only once their checksum agreed."""
+def _is_held(folder: Path, file: RemoteFile, before: Manifest | None, commit: str) -> bool:
+    """Whether an earlier fetch into this folder brought it.
+
+    Files are moved there only once their checksum agreed, so at the same commit the size is enough.
+    """
     place = folder / file.name
-    before = read_manifest(folder)
-    return before is not None and file.name in before.files and place.is_file() and _agrees(place, file)
+    if before is None or file.name not in before.files or not place.is_file():
+        return False
+    return place.stat().st_size == file.size if before.commit == commit else _agrees(place, file)
 
 
 def _check_room(folder: Path, missing: Iterable[RemoteFile]) -> None:

@@ -14,21 +14,24 @@ _SCHEMES = {name: scheme for scheme, name in HUBS.items()} | {scheme: scheme for
 _SHORT = re.compile(r"(?:(hf|modelscope):)?([^/:]+/[^/]+)")
 
 
-def choose_source(sources: Iterable[str], asked: str | None, preferred: str = "auto") -> str:
-    """The URI to fetch from. sources: in the family's order of preference; asked: `download_hub` of the launch.
+def choose_source(
+    sources: Iterable[str], asked: str | None, preferred: str = "auto", local: Iterable[str] = ("file", "package")
+) -> str:
+    """The URI to fetch from. sources: in the family's order of preference; asked: `download_hub` of the launch;
+    local: schemes of what always lies on this machine.
 
     What lies on this machine is never downloaded. `asked` is obeyed or refused (BadRequest); `preferred` is taken where
     it can be, else the family's order stands.
     """
     uris = tuple(sources)
-    local = next((uri for uri in uris if _scheme_of(uri) not in HUBS), None)
+    here = next((uri for uri in uris if _scheme_of(uri) in local), None)
     wanted = _scheme(asked, "download_hub") if asked else None
-    if local is not None:
-        return local
+    if here is not None:
+        return here
     if wanted is not None:
         found = _first_of(uris, wanted)
         if found is None:
-            have = ", ".join(HUBS[_scheme_of(uri)] for uri in uris)
+            have = ", ".join(HUBS.get(_scheme_of(uri), uri) for uri in uris)
             raise BadRequest(f"download_hub is {asked!r}, but these weights are on: {have}.", param="download_hub")
         return found
     liked = _scheme(preferred, "ENGINEHOUSE_MODEL_SRC")
