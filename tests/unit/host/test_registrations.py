@@ -208,6 +208,13 @@ async def test_each_wrong_field_is_named(make, weights, kind, field) -> None:
     assert f" {field}" in caught.value.message and str(caught.value.param).startswith(field)
 
 
+@pytest.mark.parametrize("kind", ["LLM", "embedding", "rerank"])
+@pytest.mark.parametrize("specs", [5, "x", {"a": 1}, [5], [None], [[]], True, None])
+async def test_specs_that_are_none(make, weights, kind, specs) -> None:
+    with pytest.raises(InvalidRegistration, match="model_specs"):
+        await make().register(kind, {**document(kind, weights), "model_specs": specs}, False)
+
+
 @pytest.mark.parametrize("kind", TYPES)
 async def test_all_wrong_fields_are_named_at_once(make, weights, kind) -> None:
     with pytest.raises(InvalidRegistration) as caught:
@@ -264,6 +271,28 @@ async def test_weights_must_be_where_they_are_said_to_be(make, weights, uri) -> 
     sent["model_specs"][0]["model_uri"] = uri
     with pytest.raises(InvalidRegistration, match="model_uri"):
         await make().register("LLM", sent, False)
+
+
+async def test_places_are_checked_beside_everything_else(make, weights) -> None:
+    sent = document("LLM", weights)
+    spec = sent["model_specs"][0]
+    elsewhere = {**spec, "model_uri": None}
+    sent["model_specs"] = [
+        spec,
+        {**spec, "model_uri": "/not/there"},
+        {**elsewhere, "model_id": "no-owner"},
+        {**elsewhere, "model_id": "me/m", "model_hub": "nowhere"},
+        {**spec, "model_uri": "/a\0b"},
+        {**elsewhere, "model_id": "me/m", "model_hub": "ModelScope"},
+    ]
+    with pytest.raises(InvalidRegistration) as caught:
+        await make().register("LLM", {**sent, "model_lang": 5}, False)
+    named = (
+        "model_lang",
+        *(f"model_specs[{n}].model_" + what for n, what in ((1, "uri"), (2, "id"), (3, "hub"), (4, "uri"))),
+    )
+    assert all(f" {field} " in caught.value.message for field in named)
+    assert caught.value.message.count("model_specs[") == 4
 
 
 @pytest.mark.parametrize("model", ["{not json", "[]", "5", [], None, b"\xff", "", "\udcff"])

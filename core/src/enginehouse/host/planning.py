@@ -129,7 +129,7 @@ def find_family(request: LaunchRequest, contributions: Contributions) -> ModelFa
 def _unknown_family(request: LaunchRequest, contributions: Contributions) -> str:
     names = sorted(f.name for f in contributions.families if f.model_type.lower() == request.model_type.lower())
     return (
-        f"No installed plugin knows a {request.model_type} model {request.model_name!r}. "
+        f"No installed plugin knows a {request.model_type} model {request.model_name!r}, and none is registered. "
         f"{_names_for(request, names)}. To run weights of your own give `model_path`, or a hub's id as org/name."
     )
 

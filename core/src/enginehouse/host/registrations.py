@@ -9,12 +9,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from ..sdk import BadRequest, EnginehouseError, ModelFamily, ModelNotFound, ModelType, Problem, Registration
+from ..sdk import (
+    BadRequest,
+    EnginehouseError,
+    ModelFamily,
+    ModelNotFound,
+    ModelType,
+    Problem,
+    Registration,
+    parse_hub_reference,
+)
+from ..sdk.registrations import HUBS, read_uri
 from .contributions import Contributions
 from .home import private_folder
 from .schema_check import find_problems, without_nulls
@@ -60,7 +71,7 @@ class Registrations:
                 logger.warning("registration %s waits for a plugin that brings its model type", file)
                 continue
             try:
-                registered = self._read(kind, read_document(file.read_bytes()))
+                registered = self._read(kind, _newest(read_document(file.read_bytes()), kind))
                 self._check_free(kind, registered.family.name)
             except OSError as error:
                 logger.warning("registration %s cannot be read: %s", file, error)
@@ -78,8 +89,8 @@ class Registrations:
         RegistrationNotKept when it could not be written.
         """
         kind = self._kind(model_type)
-        registered = self._read(kind, read_document(model))
-        self._check_weights(registered.family)
+        document = _newest(read_document(model), kind)
+        registered = self._read(kind, document, await asyncio.to_thread(self._weights_problems, document))
         async with self._writing:
             self._check_free(kind, registered.family.name)
             if persist:
@@ -102,7 +113,7 @@ class Registrations:
                     )
                 return False
             if registered.file:
-                await asyncio.to_thread(registered.file.unlink, missing_ok=True)
+                await asyncio.to_thread(_forget, registered.file)
             del self._models[kind.name, name.lower()]
             self._contributions.withdraw(registered.family)
         return True
@@ -132,10 +143,9 @@ class Registrations:
             )
         return kind
 
-    def _read(self, kind: ModelType, document: Document) -> Registered:
+    def _read(self, kind: ModelType, document: Document, known: Iterable[Problem] = ()) -> Registered:
         assert kind.registration is not None
-        document = {key: value for key, value in kind.registration.upgrade(document).items() if key not in _NEVER_READ}
-        registration = check_document(document, kind.registration)
+        registration = check_document(document, kind.registration, known)
         family = _inherit(registration.family(kind.name), self._contributions)
         defaults = msgspec.to_builtins(registration)
         return Registered(family, {**defaults, **document})
@@ -144,26 +154,43 @@ class Registrations:
         if self._contributions.family(kind.name, name):
             raise NameTaken(f"Model name conflicts with existing model {name}; choose another.", param="model_name")
 
-    def _check_weights(self, family: ModelFamily) -> None:
-        problems = [
-            Problem("model_uri", said)
-            for variant in family.variants
-            for uri in variant.sources
-            if (said := self._against(uri))
-        ]
-        if problems:
-            raise InvalidRegistration(_sentence(family.name, list(dict.fromkeys(problems))), param="model_uri")
+    def _weights_problems(self, document: Document) -> list[Problem]:
+        """What is wrong with the places that a document names, at its top and in its specs."""
+        specs = document.get("model_specs")
+        listed = specs if isinstance(specs, list) else []
+        places = [("", document), *((f"model_specs[{at}].", one) for at, one in enumerate(listed))]
+        found = ((at, self._against(one)) for at, one in places if isinstance(one, dict))
+        return [Problem(at + problem.field, problem.message) for at, problem in found if problem]
 
-    def _against(self, uri: str) -> str:
+    def _against(self, place: Document) -> Problem | None:
+        uri, repository, hub = (place.get(key) for key in ("model_uri", "model_id", "model_hub"))
+        if isinstance(uri, str) and uri:
+            said = self._against_uri(read_uri(uri))
+            return Problem("model_uri", said) if said else None
+        if not isinstance(repository, str) or not repository:
+            return None
+        named = hub.lower() if isinstance(hub, str) else "huggingface"
+        if self._contributions.source(HUBS.get(named, named)) is None:
+            return Problem("model_hub", f"is {hub!r}, which no installed plugin can fetch from")
+        try:
+            parse_hub_reference(repository)
+        except BadRequest as error:
+            return Problem("model_id", f"is wrong: {error.message.rstrip('.')}")
+        return None
+
+    def _against_uri(self, uri: str) -> str:
         scheme, _, reference = uri.partition(":")
-        if scheme == "file":
-            path = Path(reference)
-            if not path.is_absolute():
-                return f"{reference!r} is no absolute path"
-            return "" if path.exists() else f"{reference!r} is not on the server's machine"
-        if not scheme or self._contributions.source(scheme):
-            return ""
-        return f"{uri!r} is of the kind {scheme!r}, which no installed plugin can fetch"
+        if scheme != "file":
+            known = self._contributions.source(scheme)
+            return "" if known else f"is {uri!r}, of the kind {scheme!r}, which no installed plugin can fetch"
+        path = Path(reference)
+        try:
+            there = path.exists()
+        except (OSError, ValueError):  # a name that no file can have
+            there = False
+        if not path.is_absolute():
+            return f"is {reference!r}, which is no absolute path"
+        return "" if there else f"is {reference!r}, which is not on the server's machine"
 
     def _add(self, kind: ModelType, registered: Registered) -> None:
         self._contributions.adopt(registered.family)
@@ -177,7 +204,7 @@ class NameTaken(BadRequest):
 
 
 class RegistrationNotKept(EnginehouseError):
-    """The file could not be written."""
+    """The file could not be written or removed; what is registered is as it was."""
 
     code = "registration_not_kept"
 
@@ -194,8 +221,17 @@ def read_document(model: object) -> Document:
     return model
 
 
-def check_document(document: Document, schema: type[Registration]) -> Registration:
-    """The registration in a document. Raises InvalidRegistration with a sentence for every wrong field."""
+def _newest(document: Document, kind: ModelType) -> Document:
+    """The document in the newest version, without what is never read."""
+    upgraded = kind.registration.upgrade(document) if kind.registration else document
+    return {key: value for key, value in upgraded.items() if key not in _NEVER_READ}
+
+
+def check_document(document: Document, schema: type[Registration], known: Iterable[Problem] = ()) -> Registration:
+    """The registration in a document. Raises InvalidRegistration with a sentence for every wrong field.
+
+    known: problems that were found elsewhere.
+    """
     problems = [*find_problems(document, schema)]
     name = document.get("model_name")
     if isinstance(name, str) and (said := _against_name(name)):
@@ -203,6 +239,7 @@ def check_document(document: Document, schema: type[Registration]) -> Registrati
     if not problems:
         registration = msgspec.convert(without_nulls(document), schema)
         problems.extend(registration.problems())
+    problems.extend(one for one in known if one.field not in {problem.field for problem in problems})
     if problems:
         title = name if isinstance(name, str) else "of a model"
         raise InvalidRegistration(_sentence(title, problems), param=problems[0].field)
@@ -256,6 +293,13 @@ def _keep(file: Path, document: Document) -> None:
         raise RegistrationNotKept(
             f"The registration could not be written to {file}: {error}. Register it without persist, or make room."
         ) from error
+
+
+def _forget(file: Path) -> None:
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        raise RegistrationNotKept(f"The registration {file} could not be removed: {error}.") from error
 
 
 def _set_aside(file: Path, why: str) -> None:
