@@ -35,6 +35,7 @@ class Admission:
 
     async def _loaded(self, model: str, task: str, refusal: NotReady) -> Replica:
         """Asks for the model and waits until it is there; however many ask, it is loaded once."""
+        before = self._routing.get(model)
         with self._routing.awaiting(model):
             try:
                 async with asyncio.timeout(self._demand_seconds):
@@ -48,8 +49,15 @@ class Admission:
                             return self._routing.pick(model, task)
                         except NotReady as still:
                             refusal = still
+                        _check_refused(before, self._routing.get(model))
             except TimeoutError:
                 raise _too_long(model, self._demand_seconds, self._routing.get(model)) from None
+
+
+def _check_refused(before: Route | None, now: Route | None) -> None:
+    """Raises what was said to this demand; what an earlier one was told is no answer."""
+    if now and now.refused and before and now.refused is not before.refused:
+        raise now.refused
 
 
 def _too_long(model: str, seconds: float, route: Route | None) -> NotReady:

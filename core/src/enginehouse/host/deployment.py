@@ -6,20 +6,22 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 from ..sdk import BadRequest, Cancelled, Conflict, EnginehouseError, LaunchFailed, NotReady
 from .crew import Crew
+from .ledger import Holding
 from .orders import Assignment
 from .placement import Place, free_id, request_at
 from .planning import Plan
 from .plugins import PluginCensus
 from .portrait import Sitter, portray
 from .replica import Surroundings
+from .rooms import NoRoom, Rooms, measure, takes_of
 from .routing import RETRY_AFTER_SECONDS, Route, RoutingTable
 from .settings import Settings
 from .store import EVENTS_KEPT, Declared, StateUnavailable, Store
@@ -27,6 +29,7 @@ from .turns import Turns
 from .views import DeploymentView, Event, Status
 from .worker import Worker
 
+EVICTION_SECONDS = 15.0  # beyond the drain, for processes to be killed and reaped
 BUSY_LOOK = 0.5  # seconds at least between looks whether a busy model has become idle
 
 logger = logging.getLogger(__name__)
@@ -41,6 +44,14 @@ class Ground(msgspec.Struct, frozen=True):
     routing: RoutingTable
     loading: asyncio.Semaphore
     plan: Callable[[Any], Awaitable[Plan]]
+    rooms: Rooms
+
+
+class Eviction(NamedTuple):
+    """A wish that a deployment makes room. gone: whether it did."""
+
+    why: str
+    gone: asyncio.Future[bool]
 
 
 class Deployment:
@@ -60,6 +71,8 @@ class Deployment:
         self._crew = Crew()
         self._turns = _turns(declared, ground.settings)
         self._loaded = not declared.request.on_demand  # whether it shall be in memory
+        self._refused: EnginehouseError | None = None  # why it could not be loaded when it was last asked for
+        self._eviction: Eviction | None = None
         self._given_up: set[int] = set()
         self._added: dict[int, asyncio.Future[None]] = {}  # replicas that were added and have yet to be ready
         self._scaling = asyncio.Lock()  # what is declared changes one step after the other
@@ -83,6 +96,7 @@ class Deployment:
 
     def _begin_task(self, adopted: dict[int, Worker]) -> None:
         self._publish()
+        self._ground.rooms.join(self.uid, self)
         self._task = asyncio.create_task(self._run(adopted), name=f"deployment {self.uid}")
 
     def rest(self) -> None:
@@ -99,6 +113,7 @@ class Deployment:
             self._task.cancel()
             await asyncio.wait({self._task})
         self._ground.routing.drop(self.uid)
+        self._ground.rooms.leave(self.uid)
         self._settled.set()
         if self._notes:
             await asyncio.wait(self._notes)
@@ -164,6 +179,38 @@ class Deployment:
         self._woken.set()
         return len(places)
 
+    def holding(self) -> Holding | None:
+        """What it holds of each memory, as estimated; None when it is not loaded."""
+        routes = self._crew.routes()
+        if self.plan is None or not self._crew:
+            return None
+        takes: Counter[str] = Counter()
+        for replica_id in self._crew.ids:
+            devices = self.plan.devices_of(replica_id)
+            takes.update(takes_of(self.plan, devices, self._declared.footprint_bytes).wished)
+        return Holding(self.uid, takes, max((route.used for route in routes), default=time.monotonic()), self._state())
+
+    def workers(self) -> list[int]:
+        """Process groups of its replicas."""
+        return [life.worker.hello.worker_pid for life in self._crew.replicas if life.worker]
+
+    async def evict(self, why: str) -> bool:
+        """Unloads it, to make room for another, unless somebody has begun to use it; whether it is gone."""
+        gone = asyncio.get_running_loop().create_future()
+        self._eviction = Eviction(why, gone)
+        self._woken.set()
+        bound = self._ground.settings.drain_seconds + EVICTION_SECONDS
+        done, _ = await asyncio.wait({gone}, timeout=bound)
+        return bool(done and gone.result())
+
+    def _state(self) -> Literal["idle", "in use", "pinned", "loading"]:
+        places = {place.replica_id for place in self._declared.places} - self._given_up
+        if self._declared.request.keep_alive is None:
+            return "pinned"
+        if not self._loaded or len(self._crew.routes()) < len(self._crew) or places != self._crew.ids:
+            return "loading"
+        return "in use" if self.in_use else "idle"
+
     @property
     def in_use(self) -> bool:
         """Whether requests are answered, or wait for it."""
@@ -205,12 +252,11 @@ class Deployment:
                 self.plan = await self._ground.plan(self._declared.request)
                 self._publish()
             while True:
-                if self._loaded:
-                    await self._reconcile(adopted)
-                else:
+                await self._reconcile(adopted)
+                adopted = {}
+                if not self._loaded:
                     self._settled.set()
                     self._publish()
-                adopted = {}
                 await self._attend()
         except EnginehouseError as error:
             await self._fail(error.message)
@@ -225,8 +271,33 @@ class Deployment:
         """Replicas that are declared and missing begin; those that are there and not declared are let go."""
         self._let_go_of_the_unwanted()
         for place in self._declared.places:
-            if place.replica_id not in self._crew and place.replica_id not in self._given_up:
-                await self._begin(place, adopted.get(place.replica_id))
+            missing = place.replica_id not in self._crew and place.replica_id not in self._given_up
+            worker = adopted.get(place.replica_id)
+            if self._loaded and missing and (worker or await self._has_room(place)):
+                await self._begin(place, worker)
+
+    async def _has_room(self, place: Place) -> bool:
+        """Whether a replica may begin, after idle models made room for it. Raises NoRoom for one never launched."""
+        assert self.plan is not None
+        takes = takes_of(self.plan, self.plan.devices_of(place.replica_id), self._declared.footprint_bytes)
+        try:
+            await self._ground.rooms.admit(self.uid, takes)
+        except NoRoom as error:
+            return await self._without_room(place, error)
+        return True
+
+    async def _without_room(self, place: Place, error: NoRoom) -> bool:
+        if place.replica_id in self._added or (self._crew and self._declared.request.may_unload):
+            await self._lost(place.replica_id, error.message)
+            return False
+        if self._declared.request.may_unload:  # the next request may find room
+            self._loaded, self._refused = False, error
+            self._tell("WARNING", error.message)
+            return False
+        if not self._declared.was_ready:
+            raise error
+        self._tell("WARNING", f"{error.message} It was declared and ran before, so it is started all the same.")
+        return True
 
     async def _begin(self, place: Place, adopted: Worker | None) -> None:
         assert self.plan is not None
@@ -264,7 +335,11 @@ class Deployment:
             woken.cancel()
         self._woken.clear()
         if self._idle_in() == 0:
-            await self._unload(f"Unloaded after {self._declared.request.keep_alive:g} s without a request.")
+            await self._measure()
+            if self._idle_in() == 0:  # nobody came meanwhile
+                await self._unload(f"Unloaded after {self._declared.request.keep_alive:g} s without a request.")
+        if self._eviction:
+            await self._give_way(self._eviction)
         for task in [task for task in self._crew.tasks if task.done()]:
             await self._lost(*self._crew.bury(task))
         self._publish()
@@ -279,10 +354,26 @@ class Deployment:
             return max(keep_alive, BUSY_LOOK)
         return max(0.0, max(route.used for route in routes) + keep_alive - time.monotonic())
 
+    async def _give_way(self, eviction: Eviction) -> None:
+        self._eviction = None
+        gone = self._state() == "idle"
+        if gone:
+            await self._unload(eviction.why)
+        if not eviction.gone.done():
+            eviction.gone.set_result(gone)
+
+    async def _measure(self) -> None:
+        """Remembers what one replica takes, for the next time that room is needed."""
+        workers = self.workers()
+        size = await measure(workers)
+        if size:
+            await self._save(msgspec.structs.replace(self._declared, footprint_bytes=size // len(workers)))
+
     async def _unload(self, why: str) -> None:
         """Out of the routing table in the same breath; returns when its processes are gone."""
         self._loaded = False
         self._given_up.clear()
+        self._ground.rooms.settle(self.uid)
         parting = [self._crew.retire(replica_id, 0) for replica_id in self._crew.ids]
         self._publish()
         self._tell("INFO", why)
@@ -317,6 +408,7 @@ class Deployment:
     async def _fail(self, reason: str) -> None:
         self.error = reason
         await self._crew.end()
+        self._ground.rooms.settle(self.uid)
         failed = msgspec.structs.replace(self._declared, error=reason)
         if not self._declared.was_ready:
             failed = msgspec.structs.replace(failed, desired="failed")
@@ -334,6 +426,7 @@ class Deployment:
         if ready and ready >= wanted:
             self._settled.set()
             self._woken.set()  # from now on it may lie idle
+            self._ground.rooms.settle(self.uid)
             if not self._declared.was_ready:
                 self._soon(self._save(msgspec.structs.replace(self._declared, was_ready=True)))
 
@@ -356,6 +449,7 @@ class Deployment:
                 limit=request.request_limits,
                 turns=self._turns,
                 demand=self.demand if request.may_unload and not self._stopping else None,
+                refused=self._refused,
             )
         )
 

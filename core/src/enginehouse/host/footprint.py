@@ -24,7 +24,7 @@ def machine_memory() -> MachineMemory:
     limit, used = _number(CGROUP / "memory.max"), _number(CGROUP / "memory.current")
     if limit is None:
         return MachineMemory(total, free)
-    left = max(0, limit - used) if used is not None else limit
+    left = max(0, limit - used + _cached()) if used is not None else limit
     return MachineMemory(limit if total is None else min(total, limit), left if free is None else min(free, left))
 
 
@@ -47,6 +47,15 @@ def _whole_machine() -> MachineMemory:
         return MachineMemory(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), None)
     sizes = {word[0]: int(word[1]) * 1024 for word in words if len(word) > 1}
     return MachineMemory(sizes.get("MemTotal:"), sizes.get("MemAvailable:"))
+
+
+def _cached() -> int:
+    """Bytes of files that the container's kernel keeps and gives up when somebody needs the memory."""
+    try:
+        lines = (CGROUP / "memory.stat").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("inactive_file ")), 0)
 
 
 def _processes() -> Iterator[int]:

@@ -22,6 +22,7 @@ from .outlook import estimate_plan
 from .planning import Plan, make_plan
 from .plugins import PluginCensus, load_plugins
 from .registrations import Registrations
+from .rooms import Rooms
 from .routing import RoutingTable
 from .settings import Settings
 from .store import open_store
@@ -72,7 +73,13 @@ async def open_house(settings: Settings, departure: Departure | None = None) -> 
         try:
             routing = RoutingTable()
             ground = Ground(
-                settings, census, store, routing, asyncio.Semaphore(LOADS_AT_ONCE), _Planner(census, settings)
+                settings=settings,
+                census=census,
+                store=store,
+                routing=routing,
+                loading=asyncio.Semaphore(LOADS_AT_ONCE),
+                plan=_Planner(census, settings),
+                rooms=Rooms(settings),
             )
             deployments = Deployments(ground)
             declared, found = await adopt_workers(settings, store, await store.declared())

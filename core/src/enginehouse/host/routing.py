@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-from ..sdk import AUXILIARY, LaunchFailed, ModelNotFound, NotReady, NotSupported
+from ..sdk import AUXILIARY, EnginehouseError, LaunchFailed, ModelNotFound, NotReady, NotSupported
 from .turns import LimitReached, Turns
 
 BUSY_RETRY_AFTER_SECONDS = 1  # a turn at a busy model comes when any of its requests ends
@@ -44,7 +44,7 @@ class Route(msgspec.Struct, eq=False):
 
     replicas: the ready ones. waiting: why there is none, when there will be; failure: when there will not.
     limit: requests at once for each replica, and turns: the queue of those beyond. demand: asks for the model to be
-    loaded, where requests may wait for that.
+    loaded, where requests may wait for that; refused: why the last time it was asked for did not end in its loading.
     """
 
     model_uid: str
@@ -55,6 +55,7 @@ class Route(msgspec.Struct, eq=False):
     limit: int | None = None
     turns: Turns | None = None
     demand: Callable[[], None] | None = None
+    refused: EnginehouseError | None = None
 
 
 class RoutingTable:

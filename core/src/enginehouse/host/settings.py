@@ -24,6 +24,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     queue_length: requests beyond `request_limits` that wait for a turn, for launches that do not say;
         queue_seconds: each so long at most. ENGINEHOUSE_QUEUE_LENGTH, ENGINEHOUSE_QUEUE_SECONDS.
     demand_seconds: a request waits so long for its model to be loaded; ENGINEHOUSE_DEMAND_SECONDS.
+    memory_bytes: most of the machine's memory that models may take together, 0 for all that is free;
+        memory_reserve_bytes: left free for everything else. ENGINEHOUSE_MEMORY_BYTES, ..._MEMORY_RESERVE_BYTES.
     launch_seconds: a worker gets so long to load; ENGINEHOUSE_LAUNCH_SECONDS.
     restart_limit: failures in a row before a deployment is given up; restart_seconds: first back-off, doubled
         each time up to a minute.
@@ -50,6 +52,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     queue_length: Annotated[int, msgspec.Meta(ge=0)] = 0
     queue_seconds: float = 60.0
     demand_seconds: float = 300.0
+    memory_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
+    memory_reserve_bytes: Annotated[int, msgspec.Meta(ge=0)] = 256 * 2**20
     launch_seconds: float = 3600.0
     restart_limit: int = 5
     restart_seconds: float = 1.0
