@@ -26,6 +26,7 @@ from ..sdk import EnginehouseError, HubReference, LaunchFailed, ModelNotFound, N
 from .downloading import Listing, RemoteFile, Target, fetch_files, name_error, run
 from .patience import Complaint, Manners, patiently
 
+LARGEST_BYTES = 50 * 10**9  # of one file over plain HTTP, by the rules of the real hub
 LIST_SECONDS = 30.0  # the list of files is one answer from the hub's database
 
 CHUNK_BYTES = 64 * 2**10  # the library collects 10 MB before it passes them on: a slow line would look dead
@@ -57,6 +58,11 @@ def _list(reference: HubReference) -> Listing:
 
 
 def _get(reference: HubReference, commit: str, target: Target) -> None:
+    if target.file.size > LARGEST_BYTES:
+        raise LaunchFailed(
+            f"{target.file.name} is larger than {LARGEST_BYTES // 10**9} GB, which Hugging Face gives only to its own "
+            f"program: run `hf download {reference.repository}` and launch the folder with model_path."
+        )
     http_get(
         hf_hub_url(reference.repository, target.file.name, revision=commit),
         cast("object", target),  # type: ignore[arg-type]
