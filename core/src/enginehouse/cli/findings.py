@@ -24,6 +24,7 @@ NO_DISK_BYTES = 100 * 10**6  # not even the state and the logs are safe
 KNOCK_SECONDS = 2.0  # a port on this machine answers at once or not at all
 NVIDIA_SMI_SECONDS = 10.0  # a healthy driver takes one second; a broken one never ends
 MEGABYTE = 10**6
+UNAUTHORIZED = 401
 
 
 class Finding(NamedTuple):
@@ -124,6 +125,8 @@ def _check_listener(where: str) -> Finding:
         with Client(f"http://{where}") as client:
             running = len(client.list_models())
     except ClientError as error:
+        if error.status == UNAUTHORIZED:
+            return Finding("address", "ok", f"a server answers at {where}, which asks for a key: `enginehouse login`")
         detail = f"something listens at {where}, but it does not answer as a server does ({error.detail})"
         return Finding("address", "broken", detail, "Stop it, or choose another --port.")
     return Finding("address", "ok", f"a server answers at {where}, with {running} models running")

@@ -39,10 +39,10 @@ class Act(msgspec.Struct, kw_only=True, omit_defaults=True):
 class AuditLog:
     """Appends to `logs/audit.jsonl` of a home, and begins a new file when that is large."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, file_bytes: int = FILE_BYTES) -> None:
         folder = private_folder(home / "logs")
         self._file = _PrivateFile(
-            folder / "audit.jsonl", maxBytes=FILE_BYTES, backupCount=FILES_KEPT, encoding="utf-8", delay=True
+            folder / "audit.jsonl", maxBytes=file_bytes, backupCount=FILES_KEPT, encoding="utf-8", delay=True
         )
 
     def write(self, act: Act) -> None:

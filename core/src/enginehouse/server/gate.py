@@ -71,6 +71,7 @@ class Gate:
                     message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
             await send(message)
 
+        CALLER.set(None)  # a pipelined request begins in the context of the one before
         try:
             try:
                 self._admit(rule, scope)
@@ -88,6 +89,13 @@ def note_model(request: Request, model: str) -> None:
     act: Act | None = request.scope.get(_ACT)
     if act is not None:
         act.model = model
+
+
+def note_act(request: Request, name: str) -> None:
+    """Tells the audit log what a route does this time, where it can do several things."""
+    act: Act | None = request.scope.get(_ACT)
+    if act is not None:
+        act.act = name
 
 
 def read_secret(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:

@@ -21,7 +21,7 @@ from ..sdk import BadRequest, LaunchFailed, ModelNotFound, NotReady
 from . import describe, schemas
 from .arrivals import read_body
 from .errors import UnknownModel
-from .gate import note_model
+from .gate import note_act, note_model
 from .permissions import needs
 from .plans import PlannedLaunch, describe_outlook
 from .surface import Grounds, TheGrounds, TheHouse, answer, errors
@@ -73,6 +73,7 @@ async def launch_model(
     launch = parse_launch(body)
     note_model(request, launch.model_uid or launch.model_name)
     if dry_run:
+        note_act(request, "foretell_launch")
         house = grounds.house
         return answer(describe_outlook(await foretell(launch, house.plugins, house.settings)))
     wait = _wish_to_wait(body) if wait_ready is None else wait_ready
