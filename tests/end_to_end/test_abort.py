@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+from xinference_client import RESTfulClient
 
 SLOW = {"token_seconds": 0.05, "tokens": 2000}
 
@@ -92,3 +93,8 @@ def test_the_client_aborts(server, slow) -> None:
 
     with Client(server.url) as client:
         assert client.abort_request(slow, "six", block_duration=0) == {"msg": "NOT_FOUND"}
+
+
+def test_xinferences_client_aborts(server, slow) -> None:
+    client = RESTfulClient(server.url)
+    assert client.abort_request(slow, "seven", 0) == {"msg": "NOT_FOUND"}

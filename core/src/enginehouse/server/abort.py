@@ -57,7 +57,7 @@ _BODY: dict[str, Any] = {
 
 
 @router.post(
-    "/{uid:path}/requests/{request_id}/abort",
+    "/{uid:path}/requests/{request_id:path}/abort",
     response_model=Aborted,
     operation_id="abort_request",
     summary="Abort one request",
