@@ -102,6 +102,29 @@ def test_a_draft_is_pinned_to_its_commit(tmp_path: Path) -> None:
         family_from_draft("org/a", "LLM", tmp_path, Manifest(uri="u", commit="c", files={}), "hf:org/a")
 
 
+def test_gguf_files_are_variants() -> None:
+    listing = {
+        "README.md": 9,
+        "Tiny-1.5B-it-Q8_0.gguf": 900,
+        "tiny-1.5b-it-q4_k_m.gguf": 500,
+        "IQ2_XS/Tiny-IQ2_XS-00001-of-00002.gguf": 200,
+        "IQ2_XS/Tiny-IQ2_XS-00002-of-00002.gguf": 100,
+        "mmproj-F16.gguf": 50,
+    }
+    manifest = Manifest(uri="hf:org/a#x", commit="c" * 40, files={}, listing=listing)
+    family = family_from_draft("org/Tiny-1.5B-GGUF", "LLM", Path("/"), manifest, "hf:org/Tiny-1.5B-GGUF")
+    assert [(one.quantization, one.weight_bytes, one.size_in_billions) for one in family.variants] == [
+        ("IQ2_XS", 300, "1_5"),
+        ("Q4_K_M", 500, "1_5"),
+        ("Q8_0", 900, "1_5"),
+    ]
+    split = parse_hub_reference(family.variants[0].sources[0].removeprefix("hf:"))
+    assert split.revision == "c" * 40
+    assert [file for file in listing if split.wants(file)] == [file for file in listing if "-of-" in file]
+    chosen = family_from_draft("n", "LLM", Path("/"), manifest, "hf:org/Tiny-1.5B-GGUF@main#*Q8_0.gguf")
+    assert [one.quantization for one in chosen.variants] == ["Q8_0"]
+
+
 def test_folders_of_weights_are_readable_and_apart() -> None:
     one, other = (folder_of(Path("/w"), f"hf:org/a@{revision}") for revision in ("x", "y"))
     assert one != other and one.parent == Path("/w/hf") and one.name.startswith("org--a--x.")
