@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from xinference_client import RESTfulClient
 
 from enginehouse.client import Client, ClientError
 
@@ -172,6 +173,38 @@ def test_what_cannot_be_drafted_is_refused(server, body) -> None:
     assert answer.status_code == 400 and "path" in answer.json()["detail"].lower() + str(
         answer.json()["error"]["param"]
     )
+
+
+def test_a_hubs_id_is_drafted_and_registers(hub, new_server, weights, tmp_path) -> None:
+    hub.put("org/fireman", {file.name: file.read_bytes() for file in weights.iterdir() if file.is_file()})
+    server = new_server(HF_ENDPOINT=hub.url, HF_HOME=str(tmp_path / "hf"), NO_PROXY="*")
+    shown = server.cli("inspect", "org/fireman", "--model-name", "hired")
+    assert shown.returncode == 0, shown.stderr
+    drafted = json.loads(shown.stdout)
+    spec = drafted["model_specs"][0]
+    assert (spec["model_id"], spec["model_hub"], len(spec["model_revision"])) == ("org/fireman", "huggingface", 40)
+    assert drafted["model_ability"] == ["generate", "chat", "tools", "reasoning", "hybrid"]
+    with Client(server.url) as client:
+        client.register_model("LLM", drafted)
+        client.launch_model("hired", model_engine="transformers")
+        assert "blue whale" in ask(server, "hired")
+        detailed = {item["model_name"]: item for item in client.list_model_registrations("LLM", detailed=True)}
+        assert detailed["hired"]["cache_status"] is True
+        with pytest.raises(ClientError, match="org/nobody"):
+            client.inspect_model("org/nobody")
+
+
+def test_the_client_of_xinference_registers(server, weights) -> None:
+    client = RESTfulClient(server.url)
+    client.register_model("LLM", json.dumps(registration(weights, "theirs")), persist=False)
+    listed = client.list_model_registrations("LLM")
+    assert {"model_name": "theirs", "is_builtin": False} in listed
+    assert client.get_model_registration("LLM", "theirs")["model_family"] == "stoker"
+    with pytest.raises(RuntimeError, match="conflicts with existing model"):
+        client.register_model("LLM", json.dumps(registration(weights, "theirs")), persist=False)
+    client.unregister_model("LLM", "theirs")
+    with pytest.raises(RuntimeError, match="not found"):
+        client.get_model_registration("LLM", "theirs")
 
 
 def test_inspect_tells_what_is_wrong(server, tmp_path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from enginehouse.client import AsyncClient, Client
 
-METHODS = ("register_model", "unregister_model", "list_model_registrations", "get_model_registration")
+METHODS = ("inspect_model", "register_model", "unregister_model", "list_model_registrations", "get_model_registration")
 
 
 async def test_the_calls_reach_their_routes(server: Any, face: Any, run: Any) -> None:

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from enginehouse.host.chat_templates import abilities_of, tool_parser_of
+from enginehouse.host.contributions import Contributions
 from enginehouse.host.inspection import inspect_model, inspect_path
 from enginehouse.host.launch_request import parse_launch
 from enginehouse.host.model_draft import name_for, spell_size
 from enginehouse.host.model_folders import draft_from_path, family_from_folder
+from enginehouse.host.settings import Settings
 from enginehouse.sdk import BadRequest
 
 CONFIG = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "max_position_embeddings": 64}
@@ -188,9 +190,9 @@ def test_a_broken_file_is_named(folder, name, content) -> None:
 
 
 @pytest.mark.parametrize("path", ["", "relative", "/not/there", "/dev/null\0", "x" * 5000])
-async def test_a_path_that_is_none_is_refused(path) -> None:
+async def test_a_path_that_is_none_is_refused(path, tmp_path) -> None:
     with pytest.raises(BadRequest, match="absolute path"):
-        await inspect_model(path)
+        await inspect_model(path, None, Contributions(), Settings(home=tmp_path))
 
 
 def test_a_folder_without_a_model_and_a_file_that_is_none(tmp_path) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import httpx
 
-from . import calls, key_calls
+from . import calls, declaration_calls, key_calls
 from .answers import EventDecoder, decode_answer, failure_of
 from .calls import Call, Json
 from .connection import (
@@ -184,6 +184,7 @@ class AsyncClient:
     abort_request = _method(calls.abort_request)
     get_instance_info = _method(calls.get_instance_info)
     list_plugins = _method(calls.list_plugins)
+    list_declarations = _method(declaration_calls.list_declarations)
     create_key = _method(key_calls.create_key)
     list_keys = _method(key_calls.list_keys)
     revoke_key = _method(key_calls.revoke_key)
@@ -192,6 +193,7 @@ class AsyncClient:
     confirm_and_remove_model = _method(calls.confirm_and_remove_model)
     list_engines = _method(calls.list_engines)
     query_engine_by_model_name = _method(calls.query_engine_by_model_name)
+    inspect_model = _method(calls.inspect_model)
     register_model = _method(calls.register_model)
     unregister_model = _method(calls.unregister_model)
     list_model_registrations = _method(calls.list_model_registrations)

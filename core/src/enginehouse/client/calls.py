@@ -24,6 +24,9 @@ otherwise."""
 DISK_SECONDS = 120.0
 """Answered when the server's disk was read, or terabytes on it were let go."""
 
+INSPECT_SECONDS = 120.0
+"""A few kilobytes from a hub, or headers from a disk that sleeps; the server gives up sooner."""
+
 UNBOUNDED = None
 """For launches (tens of gigabytes may have to arrive first) and generation (a long prompt is read before the
 first byte). Only the caller knows how long is too long; a peer that vanished is found by TCP keep-alive."""
@@ -262,6 +265,21 @@ def register_model(
         path=_registration(model_type),
         body={"model": model, "persist": persist, "worker_ip": worker_ip},
         decode=_nothing,
+    )
+
+
+def inspect_model(model_path: str, model_family: str | None = None) -> Call[Json]:
+    """A registration of weights, drafted from what their files say; nothing is registered yet.
+
+    model_path: a folder or a GGUF file of the server's machine, or a hub's id.
+    """
+    return Call(
+        action="inspect the model",
+        method="POST",
+        path="/v1/models/llm/auto-register",
+        body={"model_path": model_path, "model_family": model_family},
+        read_seconds=INSPECT_SECONDS,
+        decode=_object,
     )
 
 

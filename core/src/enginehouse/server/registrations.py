@@ -111,15 +111,16 @@ async def unregister_model(model_type: str, name: str, house: TheHouse) -> Respo
 )
 @needs("admin")
 async def inspect(request: Request, grounds: TheGrounds) -> Response:
-    """Reads the small files and the headers of the weights at `model_path`, a folder or a GGUF file of the server's
-    machine. The answer is a whole registration; registering it is another call."""
+    """Reads the small files and the headers of the weights at `model_path`: a folder or a GGUF file of the server's
+    machine, or a hub's id. The answer is a whole registration; registering it is another call."""
     body = await read_json(request, grounds)
     path, family = (body.get(key) for key in ("model_path", "model_family")) if isinstance(body, dict) else (None, None)
     if not isinstance(path, str) or not path:
         raise BadRequest("Say which weights to look at: `model_path` is missing.", param="model_path")
     if family is not None and not isinstance(family, str):
         raise BadRequest(f"model_family is {family!r}; it must be a name.", param="model_family")
-    return answer(await inspect_model(path, family or None))
+    house = grounds.house
+    return answer(await inspect_model(path, family or None, house.catalog, house.settings))
 
 
 def _lies_here(house: House, variant: Variant) -> bool:

@@ -130,7 +130,7 @@ class Registered(Open):
 
 
 class ToInspect(Open):
-    """Weights to look at. model_path: absolute, on the server's machine."""
+    """Weights to look at. model_path: absolute, on the server's machine; or a hub's id."""
 
     model_path: str
     model_family: str | None = None
