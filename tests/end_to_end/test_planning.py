@@ -185,3 +185,12 @@ def test_the_estimate_is_near_the_truth(server) -> None:
         assert 0.4 < busy / sum(parts.values()) < 1.6
     finally:
         server.client.delete("/v1/models/stoker")
+
+
+def test_it_names_the_idle_models_that_would_make_room(new_server) -> None:
+    server = new_server(ENGINEHOUSE_MEMORY_BYTES=str(500 * MIB), ENGINEHOUSE_MEMORY_RESERVE_BYTES="0")
+    server.launch("stoker", model_uid="old", model_engine="transformers", max_batch=1, keep_alive=600)
+    assert plan(server, model_name="fake-model", model_engine="fake").json()["evicts"] == []
+    assert plan(server, max_batch=1).json()["evicts"] == ["old"]
+    assert server.description("old")["status"] == "READY"
+    assert "old" in server.cli("plan", "stoker", "-en", "transformers", "--max-batch", "1").stdout

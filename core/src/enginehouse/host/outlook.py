@@ -87,13 +87,14 @@ def look_ahead(plan: Plan, known: Knowledge, home: Path) -> Outlook:
     if found.fits is False:
         more = find_alternatives(case, known, lambda variant: _hold(variant, known, home))
         found = msgspec.structs.replace(found, alternatives=more)
+    memory = estimate_case(case)
     return Outlook(
-        plan=plan,
+        plan=msgspec.structs.replace(plan, memory=memory),
         other_engines=tuple(_others(plan, known)),
         weights=weights,
         environment=_environment(engine, known.machine),
         options=tuple(option_states(engine, plan.options)),
-        memory=estimate_case(case),
+        memory=memory,
         fit=found,
     )
 

@@ -81,6 +81,13 @@ class Rooms:
             before = 0 if self._plenty(want.wished) else await self._make_room(model_uid, want)
             self._granted.setdefault(model_uid, Grant(before, Counter())).takes.update(want.wished)
 
+    async def foresee(self, want: Takes) -> Room:
+        """How room would be made now for somebody who is not here yet; nothing is unloaded."""
+        holdings = await self._holdings("")
+        free = await self._free(want.wished, holdings)
+        room = make_room(want.wished, free, holdings)
+        return make_room(want.least, free, holdings) if room.short else room
+
     def _plenty(self, need: Pools) -> bool:
         """Whether there is so much of the machine's memory that nobody need be asked what he holds."""
         free = machine_memory().free
@@ -158,6 +165,17 @@ def takes_of(plan: Plan, devices: tuple[str, ...], footprint: int | None) -> Tak
     on_device = estimate.on_device if estimate else 0
     wished = {MACHINE: footprint or total - on_device, **_shared(on_device, devices)}
     return Takes(wished, _shared(weights, devices))
+
+
+def takes_of_all(plan: Plan) -> Takes:
+    """What all replicas of a plan take together."""
+    wished: Counter[str] = Counter()
+    least: Counter[str] = Counter()
+    for replica_id in range(plan.request.replica):
+        takes = takes_of(plan, plan.devices_of(replica_id), None)
+        wished.update(takes.wished)
+        least.update(takes.least)
+    return Takes(wished, least)
 
 
 def _shared(size: int, devices: tuple[str, ...]) -> dict[str, int]:

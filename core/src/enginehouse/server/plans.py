@@ -49,10 +49,12 @@ class PlannedLaunch(Open):
     devices: list[list[str]]
     memory: PlannedMemory
     fit: PlannedFit
+    evicts: list[str]
 
 
-def describe_outlook(outlook: Outlook) -> Json:
-    """Everything but what the caller sent and may want to keep to itself, such as `envs`."""
+def describe_outlook(outlook: Outlook, evicts: tuple[str, ...]) -> Json:
+    """Everything but what the caller sent and may want to keep to itself, such as `envs`. evicts: idle models that
+    would be unloaded to make room."""
     plan = outlook.plan
     return {
         "dry_run": True,
@@ -73,6 +75,7 @@ def describe_outlook(outlook: Outlook) -> Json:
         "devices": [plan.devices_of(replica_id) for replica_id in range(plan.request.replica)],
         "memory": describe_estimate(outlook.memory),
         "fit": msgspec.to_builtins(outlook.fit),
+        "evicts": evicts,
     }
 
 

@@ -72,6 +72,8 @@ def _fit_rows(plan: Json) -> Iterator[Row]:
     fit = plan["fit"]
     verdict = {True: "yes", False: "no", None: "unknown"}[fit["fits"]]
     yield "fits", f"{verdict}: {spell_bytes(fit['needed_bytes'])} needed, {spell_bytes(fit['free_bytes'])} free"
+    if plan["evicts"]:
+        yield "unloads", ", ".join(plan["evicts"])
     for alternative in fit["alternatives"]:
         change = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in alternative["change"].items())
         yield "instead", f"{change}  {alternative['message']} ({spell_bytes(alternative['needed_bytes'])})"
