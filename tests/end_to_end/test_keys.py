@@ -9,6 +9,7 @@ import stat
 import time
 from collections.abc import Iterator
 
+import anthropic
 import httpx
 import openai
 import pytest
@@ -126,6 +127,40 @@ def test_the_openai_package_over_budget(locked, admin) -> None:
         with pytest.raises(openai.RateLimitError) as caught:
             client.chat.completions.create(model="m", messages=CHAT)
         assert int(caught.value.response.headers["retry-after"]) > 0
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_anthropic_package(locked, admin, user, stream) -> None:
+    def ask(key: str, model: str = "m") -> None:
+        client = anthropic.Anthropic(base_url=locked.url, api_key=key, max_retries=0)
+        if not stream:
+            assert client.messages.create(model=model, messages=CHAT, max_tokens=9).content
+            return
+        with client.messages.stream(model=model, messages=CHAT, max_tokens=9) as events:
+            assert list(events)
+
+    ask(user)
+    with pytest.raises(anthropic.PermissionDeniedError):
+        ask(user, "other")
+    with pytest.raises(anthropic.AuthenticationError) as caught:
+        ask("eh-wrong")
+    assert caught.value.body["error"]["type"] == "authentication_error"
+    with Client(locked.url, admin) as boss:
+        bounded = boss.create_key("tokens", tokens_per_day=1)
+        ask(bounded["key"])
+        with pytest.raises(anthropic.RateLimitError):
+            ask(bounded["key"])
+        used = {key["key_id"]: key["tokens_today"] for key in boss.list_keys()}[bounded["key_id"]]
+    assert used > 3
+
+
+def test_the_responses_of_openai(locked, admin, user) -> None:
+    client = openai.OpenAI(base_url=f"{locked.url}/v1", api_key=user, max_retries=0)
+    assert client.responses.create(model="m", input="hello").output_text
+    with pytest.raises(openai.PermissionDeniedError):
+        client.responses.create(model="other", input="hello")
+    with pytest.raises(openai.AuthenticationError):
+        openai.OpenAI(base_url=f"{locked.url}/v1", api_key="eh-x", max_retries=0).responses.create(model="m", input="h")
 
 
 def test_the_xinference_client(locked, admin, user) -> None:

@@ -84,8 +84,13 @@ async def test_a_key_that_expires(keys) -> None:
 
 
 async def test_the_first_key_is_made_once(keys) -> None:
+    assert not keys.has_admin()
     first = await keys.create_first()
     assert first and first.key.role == "admin"
+    assert keys.has_admin()
+    assert await keys.create_first() is None
+    await keys.revoke(first.key.key_id)
+    assert not keys.has_admin()
     assert await keys.create_first() is None
 
 

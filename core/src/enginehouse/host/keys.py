@@ -183,6 +183,11 @@ class Keys:
             return None
         return await self.create(NewKey(name="first", role="admin"))
 
+    def has_admin(self) -> bool:
+        """Whether somebody can administer the server with a key."""
+        now = time.time()
+        return any(account.is_admin and account.state(now) == "valid" for account in self._accounts.values())
+
     async def revoke(self, key_id: str) -> Key:
         """Ends a key, and what it was exchanged for. Raises KeyNotFound, StateUnavailable."""
         account = self.find(key_id)

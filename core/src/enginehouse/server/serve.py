@@ -31,6 +31,8 @@ This server asks for keys and had none, so it made one for you, the administrato
 Keep it with `enginehouse login`, and make keys for others with `enginehouse keys create NAME`.
 """
 
+OFFLINE = "enginehouse keys create NAME --admin --local"
+
 logger = logging.getLogger(__name__)
 
 
@@ -63,6 +65,8 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         if first is not None:
             made = {"key_id": first.key.key_id}
             application.audit.write(Act(act="create_first_key", who="the server itself", on=made))
+        elif house.keys.required and not house.keys.has_admin():
+            logger.warning("There is no valid admin key. Stop the server and make one: %s", OFFLINE)
         config = uvicorn.Config(
             application,
             loop="none",
