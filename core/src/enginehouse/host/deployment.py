@@ -14,6 +14,7 @@ import msgspec
 
 from ..sdk import BadRequest, Cancelled, Conflict, EnginehouseError, LaunchFailed, NotReady
 from .crew import Crew
+from .launch_request import LaunchRequest
 from .ledger import Holding
 from .orders import Assignment
 from .placement import Place, free_id, request_at
@@ -215,6 +216,11 @@ class Deployment:
     def in_use(self) -> bool:
         """Whether requests are answered, or wait for it."""
         return self._ground.routing.awaited(self.uid) or any(route.in_flight for route in self._crew.routes())
+
+    @property
+    def request(self) -> LaunchRequest:
+        """What is declared, with as many replicas as it was last scaled to."""
+        return self._declared.request
 
     @property
     def launching(self) -> bool:

@@ -90,6 +90,10 @@ class Deployments:
     def views(self) -> list[DeploymentView]:
         return [deployment.view() for deployment in self._deployments.values()]
 
+    def declared(self) -> list[tuple[DeploymentView, LaunchRequest]]:
+        """Each deployment with what was asked for."""
+        return [(deployment.view(), deployment.request) for deployment in self._deployments.values()]
+
     def events(self, uid: str) -> list[Event]:
         return list(self._find(uid).kept_events)
 

@@ -12,7 +12,20 @@ from starlette.types import Receive, Scope, Send
 from ..host.audit import AuditLog
 from ..host.house import House
 from ..sdk import AUXILIARY, TASKS, Task
-from . import abort, anthropic, cache, cluster, engines, families, keys, models, registrations, replicas, responses
+from . import (
+    abort,
+    anthropic,
+    cache,
+    cluster,
+    declarations,
+    engines,
+    families,
+    keys,
+    models,
+    registrations,
+    replicas,
+    responses,
+)
 from .errors import handle_errors
 from .gate import Gate
 from .meters import Meters
@@ -73,6 +86,7 @@ def _build_rest(grounds: Grounds, relay: Relay) -> FastAPI:
     app.include_router(replicas.router)  # before the models': a uid may hold slashes
     app.include_router(families.router)
     app.include_router(models.router)
+    app.include_router(declarations.router)
     app.include_router(engines.router)
     app.include_router(registrations.router)
     app.include_router(cache.router)
