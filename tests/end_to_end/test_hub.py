@@ -50,7 +50,8 @@ def test_a_hubs_id_is_launched_its_files_seen_coming_and_answers(
         "/v1/chat/completions", json={"model": uid, "messages": [{"role": "user", "content": "Hello"}]}
     )
     assert answer.status_code == 200 and answer.json()["choices"][0]["message"]["content"]
-    assert server.description(uid)["model_hub"] == "hf"
+    description = server.description(uid)
+    assert description["model_hub"] == "huggingface" and len(description["revision"]) == 40
 
 
 def test_a_cancelled_launch_goes_on_where_it_was_and_then_offline(

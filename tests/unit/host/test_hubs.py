@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from enginehouse.host.contributions import Contributions
-from enginehouse.host.drafts import family_from_draft
+from enginehouse.host.drafts import family_from_draft, family_on_hub
 from enginehouse.host.hubs import choose_source, default_uid, hub_reference
 from enginehouse.host.settings import settings_from
 from enginehouse.host.weights import fetch_weights, folder_of
@@ -19,7 +19,9 @@ from enginehouse.sdk import (
     FetchProgress,
     LaunchFailed,
     Manifest,
+    ModelFamily,
     SourceSpec,
+    Variant,
     parse_hub_reference,
 )
 
@@ -100,6 +102,21 @@ def test_a_draft_is_pinned_to_its_commit(tmp_path: Path) -> None:
     assert (variant.weight_bytes, variant.size_in_billions, family.context_length) == (4_000_000_000, "2", 77)
     with pytest.raises(BadRequest, match=r"holds no config\.json"):
         family_from_draft("org/a", "LLM", tmp_path, Manifest(uri="u", commit="c", files={}), "hf:org/a")
+
+
+def test_a_hubs_id_that_a_family_knows_is_that_family() -> None:
+    variants = tuple(
+        Variant(format="pytorch", size_in_billions=size, sources=(f"hf:Org/Known-{size}b", f"modelscope:o/{size}"))
+        for size in ("1", "7")
+    )
+    family = ModelFamily(name="known", model_type="LLM", variants=variants, abilities=("chat",), tool_parser="hermes")
+    contributions = Contributions()
+    contributions.add({"enginehouse_families": [family]})
+    found = family_on_hub(contributions, "llm", "hf:org/known-7b")
+    assert found is not None and (found.name, found.tool_parser) == ("known", "hermes")
+    assert [(one.size_in_billions, one.sources) for one in found.variants] == [("7", ("hf:Org/Known-7b",))]
+    assert family_on_hub(contributions, "LLM", "hf:org/known-8b") is None
+    assert family_on_hub(contributions, "embedding", "hf:org/known-7b") is None
 
 
 def test_gguf_files_are_variants() -> None:

@@ -6,6 +6,7 @@ library that hangs is ended when no byte came for a while.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import queue
@@ -130,12 +131,14 @@ def _child(hub: Hub, reference: str, folder: Path, log: Path) -> Iterator[subpro
             stderr=errors,
             start_new_session=True,  # Ctrl-C at the server is the server's to handle
         )
-    with child:
-        try:
-            yield child
-        finally:
-            child.kill()
+    try:
+        yield child
+    finally:
+        child.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # a disk that hangs holds it; nobody waits for it here
             child.wait(END_SECONDS)
+        assert child.stdin is not None
+        child.stdin.close()
 
 
 def _events(child: subprocess.Popen[bytes], report: Callable[[FetchProgress], None]) -> Iterator[dict[str, Any]]:
@@ -179,8 +182,9 @@ def _read_beside(child: subprocess.Popen[bytes]) -> queue.Queue[bytes]:
 
     def read() -> None:
         assert child.stdout is not None
-        for line in child.stdout:
-            lines.put(line)
+        with child.stdout:
+            for line in child.stdout:
+                lines.put(line)
         lines.put(b"")
 
     threading.Thread(target=read, name=f"download {child.pid}", daemon=True).start()

@@ -43,8 +43,23 @@ async def draft_family(request: LaunchRequest, contributions: Contributions, set
     if named is None or kind is None:
         return None
     scheme, reference = named
+    if catalogued := family_on_hub(contributions, kind.name, f"{scheme}:{reference}"):
+        return catalogued
     folder, manifest = await fetch_small_files(scheme, reference, contributions, settings)
     return family_from_draft(request.model_name, kind.name, folder, manifest, f"{scheme}:{reference}")
+
+
+def family_on_hub(contributions: Contributions, model_type: str, uri: str) -> ModelFamily | None:
+    """The known family whose weights are exactly there, with those variants alone: it knows more than a draft."""
+    for family in contributions.families:
+        if family.model_type.lower() == model_type.lower():
+            found = [
+                (one, source) for one in family.variants for source in one.sources if source.lower() == uri.lower()
+            ]
+            if found:
+                variants = tuple(msgspec.structs.replace(one, sources=(source,)) for one, source in found)
+                return msgspec.structs.replace(family, variants=variants)
+    return None
 
 
 async def fetch_small_files(

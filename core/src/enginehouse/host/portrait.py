@@ -6,7 +6,9 @@ from typing import Any
 
 import msgspec
 
+from ..sdk import parse_hub_reference
 from .contributions import Contributions
+from .hubs import HUBS
 from .planning import Plan
 from .replica import ReplicaLife
 from .store import Declared
@@ -69,6 +71,7 @@ def _facts(sitter: Sitter, contributions: Contributions) -> dict[str, Any]:
 
 def _all_facts(plan: Plan) -> dict[str, Any]:
     family, variant = plan.family, plan.variant
+    scheme, _, reference = plan.source.partition(":")
     return {
         "model_name": family.name,
         "model_lang": list(family.languages),
@@ -78,8 +81,13 @@ def _all_facts(plan: Plan) -> dict[str, Any]:
         "model_size_in_billions": variant.size_in_billions,
         "model_family": family.name,
         "quantization": variant.quantization,
-        "model_hub": plan.source.partition(":")[0],
-        "revision": None,
+        "model_hub": HUBS.get(scheme, scheme),
+        "revision": _revision(scheme, reference),
         "language": list(family.languages),
         **family.facts,
     }
+
+
+def _revision(scheme: str, reference: str) -> str | None:
+    """The revision that a hub's source names: a commit, where it was pinned."""
+    return parse_hub_reference(reference).revision if scheme in HUBS else None
