@@ -6,46 +6,35 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import Counter, deque
-from collections.abc import Awaitable, Callable
-from typing import Any, Literal, NamedTuple
+from collections import Counter
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from ..sdk import BadRequest, Cancelled, Conflict, EnginehouseError, LaunchFailed, NotReady
 from .crew import Crew
+from .declaration import Declaration
+from .diary import Diary
+from .ground import Ground
 from .launch_request import LaunchRequest
 from .ledger import Holding
 from .orders import Assignment
 from .placement import Place, free_id, request_at
 from .planning import Plan
-from .plugins import PluginCensus
 from .portrait import Sitter, portray
+from .promises import Promises
 from .replica import Surroundings
-from .rooms import NoRoom, Rooms, measure, takes_of
-from .routing import RETRY_AFTER_SECONDS, Route, RoutingTable
-from .settings import Settings
-from .store import EVENTS_KEPT, Declared, StateUnavailable, Store
-from .turns import Turns
-from .views import DeploymentView, Event, Status
+from .rooms import NoRoom, measure, takes_of
+from .routing import RETRY_AFTER_SECONDS, Route
+from .store import Declared, StateUnavailable
+from .turns import turns_for
+from .views import DeploymentView, Status
 from .worker import Worker
 
 EVICTION_SECONDS = 15.0  # beyond the drain, for processes to be killed and reaped
 BUSY_LOOK = 0.5  # seconds at least between looks whether a busy model has become idle
 
 logger = logging.getLogger(__name__)
-
-
-class Ground(msgspec.Struct, frozen=True):
-    """What all deployments stand on. plan: from a declared request to a Plan, raising EnginehouseError."""
-
-    settings: Settings
-    census: PluginCensus
-    store: Store
-    routing: RoutingTable
-    loading: asyncio.Semaphore
-    plan: Callable[[Any], Awaitable[Plan]]
-    rooms: Rooms
 
 
 class Eviction(NamedTuple):
@@ -66,22 +55,26 @@ class Deployment:
         self.uid = declared.uid
         self.plan = plan
         self.error = declared.error
-        self.kept_events: deque[Event] = deque(maxlen=EVENTS_KEPT)
-        self._declared = declared
+        self.diary = Diary(declared.uid, ground.store)
+        self._declaration = Declaration(declared, ground.store)
         self._ground = ground
         self._crew = Crew()
-        self._turns = _turns(declared, ground.settings)
+        self._turns = turns_for(declared.request, ground.settings)
         self._loaded = not declared.request.on_demand  # whether it shall be in memory
         self._refused: EnginehouseError | None = None  # why it could not be loaded when it was last asked for
         self._eviction: Eviction | None = None
         self._given_up: set[int] = set()
-        self._added: dict[int, asyncio.Future[None]] = {}  # replicas that were added and have yet to be ready
-        self._scaling = asyncio.Lock()  # what is declared changes one step after the other
+        self._added = Promises()  # replicas that were added and have yet to be ready
+        self._was_ready = declared.was_ready
+        self._scaling = asyncio.Lock()
         self._woken = asyncio.Event()
         self._settled = asyncio.Event()  # ready, failed or stopped: what a waiting caller wants to know
         self._stopping = False
-        self._notes: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def _declared(self) -> Declared:
+        return self._declaration.value
 
     def start(self) -> None:
         """Begins to make it so."""
@@ -116,8 +109,13 @@ class Deployment:
         self._ground.routing.drop(self.uid)
         self._ground.rooms.leave(self.uid)
         self._settled.set()
-        if self._notes:
-            await asyncio.wait(self._notes)
+        if self._eviction and not self._eviction.gone.done():
+            self._eviction.gone.set_result(False)
+        await self.diary.close()
+
+    async def forget(self) -> None:
+        """It shall not come back after a restart. Raises StateUnavailable."""
+        await self._declaration.forget()
 
     async def until_settled(self) -> None:
         """Returns when ready. Raises LaunchFailed with the reason, or Cancelled when it was stopped before."""
@@ -135,10 +133,10 @@ class Deployment:
             self._check_scalable()
             replica_id = free_id(self._declared.places, self._crew.ids | set(self._crew.parting))
             place = msgspec.structs.replace(place, replica_id=replica_id)
-            await self._scale_to((*self._declared.places, place))
+            await self._declaration.scale_to((*self._declared.places, place))
             if self._loaded:
-                self._added[replica_id] = asyncio.get_running_loop().create_future()
-        self._tell("INFO", f"Scaled up: replica {replica_id} is added.")
+                self._added.make(replica_id)
+        self.diary.tell("INFO", f"Scaled up: replica {replica_id} is added.")
         self._woken.set()
         return replica_id
 
@@ -146,17 +144,12 @@ class Deployment:
         """A request came: it is loaded, unless that has begun."""
         if not self._loaded and not self._stopping:
             self._loaded = True
-            self._tell("INFO", "Loading, because a request came.")
+            self.diary.tell("INFO", "Loading, because a request came.")
             self._woken.set()
 
     async def until_added(self, replica_id: int) -> None:
-        """Returns when an added replica answers. Raises LaunchFailed; it is then not declared any more."""
-        outcome = self._added.get(replica_id)
-        if outcome:
-            await asyncio.wait({outcome})
-            if outcome.cancelled():
-                raise Cancelled(f"Replica {replica_id} of {self.uid!r} was removed before it was ready.")
-            outcome.result()
+        """Returns when an added replica answers. Raises LaunchFailed (then it is not declared any more), Cancelled."""
+        await self._added.wait(replica_id)
 
     async def remove_replica(self, replica_id: int) -> int:
         """Declares one replica less; how many are left. 0 means it is the only one: then nothing was done.
@@ -173,9 +166,9 @@ class Deployment:
             if not places:
                 return 0
             self._check_scalable()
-            await self._scale_to(tuple(places.values()))
+            await self._declaration.scale_to(tuple(places.values()))
             self._given_up.discard(replica_id)
-        self._tell("INFO", f"Scaled down: replica {replica_id} ends when its requests have.")
+        self.diary.tell("INFO", f"Scaled down: replica {replica_id} ends when its requests have.")
         self._let_go_of_the_unwanted()
         self._woken.set()
         return len(places)
@@ -205,7 +198,7 @@ class Deployment:
         return bool(done and gone.result())
 
     def _state(self) -> Literal["idle", "in use", "pinned", "loading"]:
-        places = {place.replica_id for place in self._declared.places} - self._given_up
+        places = self._declaration.wanted - self._given_up
         if self._declared.request.keep_alive is None:
             return "pinned"
         if not self._loaded or len(self._crew.routes()) < len(self._crew) or places != self._crew.ids:
@@ -247,11 +240,6 @@ class Deployment:
         sitter = Sitter(self._declared, self.plan, self.status, self.error, self._crew.replicas)
         return portray(sitter, self._ground.census.contributions)
 
-    def note(self, event: Event) -> None:
-        """Keeps an event, here at once and in the database soon."""
-        self.kept_events.append(event)
-        self._soon(self._ground.store.note(self.uid, event))
-
     async def _run(self, adopted: dict[int, Worker]) -> None:
         try:
             if self.plan is None:
@@ -271,7 +259,7 @@ class Deployment:
             await self._fail(f"{type(error).__name__}: {error}")
         finally:
             await self._crew.end()
-            self._disappoint("The model was ended.")
+            self._added.break_all(f"Model {self.uid!r} was ended.")
 
     async def _reconcile(self, adopted: dict[int, Worker]) -> None:
         """Replicas that are declared and missing begin; those that are there and not declared are let go."""
@@ -293,16 +281,20 @@ class Deployment:
         return True
 
     async def _without_room(self, place: Place, error: NoRoom) -> bool:
-        if place.replica_id in self._added or (self._crew and self._declared.request.may_unload):
+        if place.replica_id in self._added:
             await self._lost(place.replica_id, error.message)
+            return False
+        if self._crew and self._declared.request.may_unload:
+            self._given_up.add(place.replica_id)  # until it is unloaded and loaded again
+            self.diary.tell("WARNING", error.message)
             return False
         if self._declared.request.may_unload:  # the next request may find room
             self._loaded, self._refused = False, error
-            self._tell("WARNING", error.message)
+            self.diary.tell("WARNING", error.message)
             return False
-        if not self._declared.was_ready:
+        if not self._was_ready:
             raise error
-        self._tell("WARNING", f"{error.message} It was declared and ran before, so it is started all the same.")
+        self.diary.tell("WARNING", f"{error.message} It was declared and ran before, so it is started all the same.")
         return True
 
     async def _begin(self, place: Place, adopted: Worker | None) -> None:
@@ -317,17 +309,16 @@ class Deployment:
             model_uid=self.uid, replica_id=place.replica_id, created_ts=self._declared.created_ts, plan=plan
         )
         ground = self._ground
-        around = Surroundings(ground.census, ground.settings, ground.loading, self.note, self._on_change)
-        was_ready = self._declared.was_ready and place.replica_id not in self._added
+        around = Surroundings(ground.census, ground.settings, ground.loading, self.diary.note, self._on_change)
+        was_ready = self._was_ready and place.replica_id not in self._added
         self._crew.begin(assignment, around, adopted, was_ready)
 
     def _let_go_of_the_unwanted(self) -> None:
         """Out of the routing table first, in the same breath; then they drain and end."""
-        unwanted = self._crew.ids - {place.replica_id for place in self._declared.places}
+        unwanted = self._crew.ids - self._declaration.wanted
         for replica_id in unwanted:
             self._crew.retire(replica_id, self._ground.settings.retire_seconds)
-            if replica_id in self._added:
-                self._added.pop(replica_id).cancel()
+            self._added.withdraw(replica_id)
         if unwanted:
             self._on_change()
 
@@ -362,7 +353,9 @@ class Deployment:
 
     async def _give_way(self, eviction: Eviction) -> None:
         self._eviction = None
-        gone = self._state() == "idle"
+        if self._state() == "idle":
+            await self._measure()
+        gone = self._state() == "idle"  # still
         if gone:
             await self._unload(eviction.why)
         if not eviction.gone.done():
@@ -373,7 +366,7 @@ class Deployment:
         workers = self.workers()
         size = await measure(workers)
         if size:
-            await self._save(msgspec.structs.replace(self._declared, footprint_bytes=size // len(workers)))
+            await self._declaration.note(footprint_bytes=size // len(workers))
 
     async def _unload(self, why: str) -> None:
         """Out of the routing table in the same breath; returns when its processes are gone."""
@@ -382,16 +375,16 @@ class Deployment:
         self._ground.rooms.settle(self.uid)
         parting = [self._crew.retire(replica_id, 0) for replica_id in self._crew.ids]
         self._publish()
-        self._tell("INFO", why)
+        self.diary.tell("INFO", why)
         await asyncio.wait(parting)
 
     async def _lost(self, replica_id: int, reason: str) -> None:
         """A replica gave up. The first launch fails with its first replica; later, the others serve on."""
-        self._tell("ERROR", f"Replica {replica_id} gave up: {reason}")
+        self.diary.tell("ERROR", f"Replica {replica_id} gave up: {reason}")
         if replica_id in self._added:
             return await self._disown(replica_id, reason)
         self._given_up.add(replica_id)
-        if not self._declared.was_ready or not self._crew:
+        if not self._was_ready or not self._crew:
             raise LaunchFailed(reason)
 
     async def _disown(self, replica_id: int, reason: str) -> None:
@@ -399,26 +392,14 @@ class Deployment:
         async with self._scaling:
             rest = tuple(place for place in self._declared.places if place.replica_id != replica_id)
             with contextlib.suppress(StateUnavailable):
-                await self._scale_to(rest)
-        outcome = self._added.pop(replica_id)
-        outcome.set_exception(LaunchFailed(f"Replica {replica_id} of {self.uid!r} did not come up: {reason}"))
-        outcome.exception()  # looked at: nobody need wait for it
-
-    async def _scale_to(self, places: tuple[Place, ...]) -> None:
-        """Keeps what is wanted before anything is done about it. Raises StateUnavailable."""
-        request = msgspec.structs.replace(self._declared.request, replica=len(places))
-        declared = msgspec.structs.replace(self._declared, request=request, replicas=places)
-        await self._ground.store.declare(declared)
-        self._declared = declared
+                await self._declaration.scale_to(rest)
+        self._added.break_(replica_id, f"Replica {replica_id} of {self.uid!r} did not come up: {reason}")
 
     async def _fail(self, reason: str) -> None:
-        self.error = reason
+        self.error, self._loaded = reason, True  # down, which is something else than unloaded
         await self._crew.end()
         self._ground.rooms.settle(self.uid)
-        failed = msgspec.structs.replace(self._declared, error=reason)
-        if not self._declared.was_ready:
-            failed = msgspec.structs.replace(failed, desired="failed")
-        await self._save(failed)
+        await self._declaration.note(error=reason, desired=self._declared.desired if self._was_ready else "failed")
         self._publish()
         self._settled.set()
 
@@ -426,46 +407,39 @@ class Deployment:
         """After each change of a replica: the routing table first, then whoever waits."""
         self._publish()
         ready = self._crew.with_status("READY")
-        for replica_id in ready & self._added.keys():
-            self._added.pop(replica_id).set_result(None)
-        wanted = {place.replica_id for place in self._declared.places} - self._given_up
+        self._added.keep(ready)
+        wanted = self._declaration.wanted - self._given_up
         if ready and ready >= wanted:
             self._settled.set()
             self._woken.set()  # from now on it may lie idle
             self._ground.rooms.settle(self.uid)
-            if not self._declared.was_ready:
-                self._soon(self._save(msgspec.structs.replace(self._declared, was_ready=True)))
-
-    async def _save(self, declared: Declared) -> None:
-        self._declared = declared
-        with contextlib.suppress(StateUnavailable):  # logged by SQLAlchemy's caller; what runs, runs on
-            await self._ground.store.declare(declared)
+            if not self._was_ready:
+                self._was_ready = True
+                self.diary.soon(self._declaration.note(was_ready=True))
 
     def _publish(self) -> None:
         request, routes = self._declared.request, self._crew.routes()
-        for route in routes:
-            route.turns = self._turns
-        self._ground.routing.put(
-            Route(
-                model_uid=self.uid,
-                tasks=self.plan.tasks if self.plan else (),
-                replicas=routes,
-                waiting=self._waiting(),
-                failure=self.error if self.failed else None,
-                limit=request.request_limits,
-                turns=self._turns,
-                demand=self.demand if request.may_unload and not self._stopping else None,
-                refused=self._refused,
-            )
+        for replica in routes:
+            replica.turns = self._turns
+        route = Route(
+            model_uid=self.uid,
+            tasks=self.plan.tasks if self.plan else (),
+            replicas=routes,
+            waiting=self._waiting(),
+            failure=self.error if self.failed else None,
+            limit=request.request_limits,
+            turns=self._turns,
+            demand=self.demand if request.may_unload and not self._stopping else None,
+            refused=self._refused,
         )
+        self._ground.routing.put(route)
 
     def _waiting(self) -> str:
         """Why no replica is ready, when one will be."""
         if self._declared.request.may_unload:
             return "is being loaded for a request"
-        if self._declared.was_ready and self._settled.is_set():
-            return "is starting again after its worker died"
-        return "is still loading"
+        restarting = self._was_ready and self._settled.is_set()
+        return "is starting again after its worker died" if restarting else "is still loading"
 
     def _check_scalable(self) -> None:
         if self.failed:
@@ -475,29 +449,3 @@ class Deployment:
                 f"Model {self.uid!r} is {self.status.lower()}; scale it when it is ready.",
                 retry_after=RETRY_AFTER_SECONDS,
             )
-
-    def _disappoint(self, reason: str) -> None:
-        """Nobody waits for a replica that will not come."""
-        for outcome in self._added.values():
-            if not outcome.done():
-                outcome.set_exception(LaunchFailed(reason))
-                outcome.exception()
-        self._added.clear()
-
-    def _tell(self, kind: Literal["INFO", "WARNING", "ERROR"], text: str) -> None:
-        logger.log(logging.INFO if kind == "INFO" else logging.WARNING, "%s: %s", self.uid, text)
-        self.note(Event(ts=time.time(), kind=kind, text=text))
-
-    def _soon(self, work: Any) -> None:
-        task = asyncio.create_task(work)
-        self._notes.add(task)
-        task.add_done_callback(self._notes.discard)
-
-
-def _turns(declared: Declared, settings: Settings) -> Turns | None:
-    """The queue of requests beyond the limit; without a limit there is none."""
-    request = declared.request
-    if request.request_limits is None:
-        return None
-    length = settings.queue_length if request.queue_length is None else request.queue_length
-    return Turns(length, settings.queue_seconds)

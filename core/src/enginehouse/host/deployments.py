@@ -8,11 +8,13 @@ import time
 from collections.abc import Iterable
 
 from ..sdk import BadRequest, Conflict, ModelNotFound
-from .deployment import Deployment, Ground
+from .deployment import Deployment
+from .ground import Ground
 from .hubs import default_uid
 from .launch_request import LaunchRequest, check_uid
 from .placement import Place
 from .planning import Plan
+from .rooms import takes_of_all
 from .store import Declared
 from .views import DeploymentView, Event
 from .worker import Worker
@@ -31,6 +33,10 @@ class Deployments:
     async def plan(self, request: LaunchRequest) -> Plan:
         """The plan of a launch, without side effects. Raises as `planning.make_plan`."""
         return await self._ground.plan(request)
+
+    async def evicts(self, plan: Plan) -> tuple[str, ...]:
+        """The uids that a launch of this plan would unload now, in order; none when even that makes no room."""
+        return (await self._ground.rooms.foresee(takes_of_all(plan))).evict
 
     async def launch(self, request: LaunchRequest) -> str:
         """Declares a model and starts to bring it up; its uid, at once.
@@ -53,8 +59,7 @@ class Deployments:
 
     async def terminate(self, uid: str) -> None:
         """Ends a model for good; returns when its processes are gone. Raises ModelNotFound, StateUnavailable."""
-        self._find(uid)
-        await self._ground.store.forget(uid)
+        await self._find(uid).forget()
         await self._end(uid)
 
     async def cancel(self, uid: str) -> None:
@@ -95,7 +100,7 @@ class Deployments:
         return [(deployment.view(), deployment.request) for deployment in self._deployments.values()]
 
     def events(self, uid: str) -> list[Event]:
-        return list(self._find(uid).kept_events)
+        return self._find(uid).diary.events
 
     async def restore(
         self, declared: Iterable[Declared], adopted: dict[str, dict[int, Worker]], plans: dict[str, Plan]
@@ -108,7 +113,7 @@ class Deployments:
             # A worker's plan names its own devices; where some were chosen for one replica it is not everybody's.
             pinned = any(place.pinned for place in one.places)
             deployment = self._add(one, None if pinned else plans.get(one.uid))
-            deployment.kept_events.extend(await self._ground.store.events(one.uid))
+            deployment.diary.recall(await self._ground.store.events(one.uid))
             if one.desired == "running":
                 deployment.error = None
                 deployment.resume(adopted.get(one.uid, {}))

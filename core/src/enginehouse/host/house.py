@@ -11,8 +11,8 @@ import msgspec
 
 from .adoption import adopt_workers
 from .contributions import Contributions
-from .deployment import Ground
 from .deployments import Deployments
+from .ground import Ground
 from .home import held_home, private_folder
 from .kept_responses import KeptResponses
 from .keys import Keys, asks_for_keys, open_keys

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ..sdk.errors import Overloaded
+from .launch_request import LaunchRequest
+from .settings import Settings
 
 T = TypeVar("T")
 
@@ -61,3 +63,11 @@ async def _until_taken(called: asyncio.Event, take: Callable[[], T]) -> T:
             return take()
         except LimitReached:
             continue
+
+
+def turns_for(request: LaunchRequest, settings: Settings) -> Turns | None:
+    """The queue of requests beyond a model's limit; without a limit there is none."""
+    if request.request_limits is None:
+        return None
+    length = settings.queue_length if request.queue_length is None else request.queue_length
+    return Turns(length, settings.queue_seconds)
