@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .failures import Refused
@@ -48,8 +47,10 @@ def revoke(key_id: str) -> None:
     _note("revoke_key", key_id)
 
 
-def _run(work: Callable[[Keys], Awaitable[T]]) -> T:
+def _run(work: Callable[[Keys], Coroutine[Any, Any, T]]) -> T:
     """Does the work while it holds the home. Raises Refused, also when a server has the home."""
+    import asyncio
+
     from ..sdk import EnginehouseError
 
     try:
@@ -58,7 +59,7 @@ def _run(work: Callable[[Keys], Awaitable[T]]) -> T:
         raise Refused(error.message) from error
 
 
-async def _with_keys(work: Callable[[Keys], Awaitable[T]]) -> T:
+async def _with_keys(work: Callable[[Keys], Coroutine[Any, Any, T]]) -> T:
     from ..host.home import held_home
     from ..host.keys import open_keys
     from ..host.settings import settings_from
