@@ -56,4 +56,4 @@ def test_a_name_alone_brings_the_smallest_size_from_the_hub(
     assert "blue whale" in ask(server, uid).json()["choices"][0]["message"]["content"]
     facts = server.description(uid)
     assert (facts["model_name"], facts["model_size_in_billions"]) == ("smollm2-instruct", "0_135")
-    assert (facts["model_format"], facts["quantization"], facts["model_hub"]) == ("pytorch", "none", "hf")
+    assert (facts["model_format"], facts["quantization"], facts["model_hub"]) == ("pytorch", "none", "huggingface")
