@@ -153,8 +153,7 @@ def test_each_replica_has_devices_of_its_own_while_there_are_enough() -> None:
     assert [made.devices_of(replica_id) for replica_id in (0, 1, 3)] == [("cuda:1",), ("cuda:0",), ("cuda:1",)]
     assert plan(replica=2).devices_of(1) == ()
     assert plan(known(TORCH, machine=GPU), gpu_idx=[0, 1], replica=2).spread == (("cuda:0",), ("cuda:1",))
-    with pytest.raises(BadRequest, match="3 replicas"):
-        plan(known(TORCH, machine=GPU), gpu_idx=[0, 1], replica=3)
+    assert plan(known(TORCH, machine=GPU), gpu_idx=[0, 1], replica=3).spread[2] == ("cuda:0",)  # after it was scaled
 
 
 @pytest.mark.parametrize("worker_ip", ["127.0.0.1", "localhost:9997", ["127.0.0.1:1", "[::1]:2"], "", "127.0.0.1,::1"])
@@ -166,6 +165,43 @@ def test_this_machine_may_be_named(worker_ip: object) -> None:
 def test_another_machine_is_refused_by_name(worker_ip: object) -> None:
     with pytest.raises(BadRequest, match=r"worker_ip names (192\.0\.2\.7|elsewhere|::2)"):
         plan(worker_ip=worker_ip)
+
+
+def test_replicas_may_choose_one_by_one() -> None:
+    gpus = known(TORCH, machine=GPU)
+
+    def chosen(*devices: dict[str, object], replica: int = 2) -> tuple[tuple[str, ...], ...]:
+        config = [{"devices": [device]} for device in devices]
+        return plan(gpus, replica=replica, replica_config=config).spread
+
+    assert chosen({"gpu_idx": [1]}, {"n_gpu": 1}) == (("cuda:1",), ("cuda:0",))
+    assert chosen({"n_gpu": "auto"}, {"gpu_idx": [1], "worker_ip": "127.0.0.1"}) == (("cuda:0",), ("cuda:1",))
+    assert chosen({"gpu_idx": [0, 1]}, {"n_gpu": 2}) == (("cuda:0", "cuda:1"), ("cuda:1", "cuda:0"))
+    assert chosen({"n_gpu": None}, {"n_gpu": None}) == ()
+    assert chosen({"gpu_idx": [1]}, {"gpu_idx": [0]}, replica=3)[2] == ("cuda:1",)  # after it was scaled
+    for wrong in ({"gpu_idx": [7]}, {"n_gpu": 3}, {"n_gpu": None}, {"worker_ip": "192.0.2.1"}):
+        with pytest.raises(BadRequest):
+            chosen({"gpu_idx": [1]}, wrong)
+
+
+@pytest.mark.parametrize(
+    ("fields", "word"),
+    [
+        ({"gpu_idx": [0, 1], "replica": 3}, "3 replicas"),
+        ({"gpu_idx": []}, "0 accelerators"),
+        ({"gpu_idx": [0, 0]}, "twice"),
+        ({"replica_config": [{"devices": [{}]}], "replica": 2}, "1 entries for 2"),
+        ({"replica_config": [{"devices": []}]}, "one entry in `devices`"),
+        ({"replica_config": [{"devices": [{"gpus": 1}]}]}, "gpus"),
+        ({"replica_config": [{"devices": [{"gpu_idx": [0, 0]}]}]}, "twice"),
+        ({"replica_config": [{"devices": [{}], "replica_uid": "a"}]}, "numbered by the server"),
+        ({"replica_config": [{"devices": [{}]}], "gpu_idx": 0}, "either replica_config or gpu_idx"),
+        ({"replica_config": [{"devices": [{}]}], "n_gpu": 1}, "either replica_config or n_gpu"),
+    ],
+)
+def test_devices_that_do_not_go_together_are_refused(fields: dict[str, object], word: str) -> None:
+    with pytest.raises((BadRequest, NotSupported), match=word):
+        parse_launch({"model_name": "m", **fields})
 
 
 class LoraOptions(ExampleOptions, frozen=True, kw_only=True):

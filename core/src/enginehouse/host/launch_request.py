@@ -10,6 +10,7 @@ import msgspec
 
 from ..sdk import BadRequest, size_in_billions
 from .model_draft import name_for
+from .replica_config import check_chosen, check_config
 
 NotNegative = Annotated[int, msgspec.Meta(ge=0)]
 Replicas = Annotated[int, msgspec.Meta(ge=1, le=64)]
@@ -95,7 +96,19 @@ def parse_launch(body: object) -> LaunchRequest:
     check_uid(request.model_uid)
     if request.model_size_in_billions is not None:
         size_in_billions(request.model_size_in_billions)
+    _check_devices(request)
     return request
+
+
+def _check_devices(request: LaunchRequest) -> None:
+    check_chosen(request.gpu_idx, request.replica)
+    others = {
+        "gpu_idx": request.gpu_idx,
+        "worker_ip": request.worker_ip,
+        "n_gpu": None if request.n_gpu == "auto" else request.n_gpu,
+        "n_worker": request.n_worker if request.n_worker > 1 else None,
+    }
+    check_config(request.replica_config, request.replica, others)
 
 
 def check_uid(uid: str | None) -> None:

@@ -69,7 +69,9 @@ def request_at(request: LaunchRequest, place: Place) -> LaunchRequest:
     if not place.pinned:
         return request
     chosen: dict[str, Any] = {} if place.n_gpu is None else {"n_gpu": place.n_gpu}
-    return msgspec.structs.replace(request, replica=1, gpu_idx=list(place.gpu_idx) if place.gpu_idx else None, **chosen)
+    return msgspec.structs.replace(
+        request, replica=1, replica_config=None, gpu_idx=list(place.gpu_idx) if place.gpu_idx else None, **chosen
+    )
 
 
 def free_id(places: Iterable[Place], taken: Collection[int]) -> int:

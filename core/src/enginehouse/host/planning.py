@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,15 @@ from ..sdk import (
 from .abilities import as_run_by
 from .addresses import is_this_machine
 from .contributions import Contributions
-from .devices import Device, Machine
+from .device_choice import choose_devices
+from .devices import Machine
 from .hubs import choose_source
 from .launch_request import LaunchRequest
 from .matching import Mismatch, mismatches
 from .memory import Estimate
 from .model_folders import family_from_folder
 from .options import check_options
-from .spreading import Places, deal, spread
+from .replica_config import parse_replica_config
 
 NAMES_TO_READ = 8  # more names in an error are not read
 Choose = Callable[[ModelFamily, Variant, tuple[EngineSpec, ...]], tuple[EngineSpec, str]]
@@ -86,7 +87,7 @@ def make_plan(request: LaunchRequest, known: Knowledge) -> Plan:
     family = known.drafted or find_family(request, known.contributions)
     variants = _fitting_variants(request, family)
     variant, engine, reason = _choose(request, family, variants, known)
-    places = _devices(request, engine, known.machine)
+    places = choose_devices(request, engine, known.machine)
     devices = tuple(dict.fromkeys(device for place in places for device in place))
     return Plan(
         request=request,
@@ -243,45 +244,10 @@ def _options(request: LaunchRequest, engine: EngineSpec) -> dict[str, Any]:
     return check_options(engine, given)
 
 
-def _devices(request: LaunchRequest, engine: EngineSpec, machine: Machine) -> Places:
-    """The devices of each replica."""
-    usable = [device for device in machine.devices if device.kind in engine.devices]
-    if request.gpu_idx is not None:
-        return deal(request.replica, tuple(_by_index(request.gpu_idx, usable)))
-    wanted = _count(request.n_gpu, bool(usable))
-    if wanted > len(usable):
-        raise BadRequest(
-            f"n_gpu is {wanted}, but {engine.name} can use {len(usable)} accelerators of this machine. "
-            "Ask for fewer, or for null to run on the CPU.",
-            param="n_gpu",
-        )
-    if wanted == 0 and "cpu" not in engine.devices:
-        raise BadRequest(f"Engine {engine.name} does not run on the CPU; leave n_gpu out.", param="n_gpu")
-    return spread(request.replica, wanted, usable)
-
-
-def _count(n_gpu: int | str | None, any_usable: bool) -> int:
-    if n_gpu is None or (isinstance(n_gpu, str) and n_gpu.lower() in {"none", "null"}):
-        return 0
-    if isinstance(n_gpu, str) and n_gpu.lower() == "auto":
-        return int(any_usable)
-    if isinstance(n_gpu, bool) or not str(n_gpu).isdigit() or int(n_gpu) < 1:
-        raise BadRequest(f"n_gpu is {n_gpu!r}; give 'auto', null for the CPU, or a number from 1.", param="n_gpu")
-    return int(n_gpu)
-
-
-def _by_index(wanted: int | list[int], usable: list[Device]) -> Iterator[Device]:
-    by_index = {device.index: device for device in usable}
-    for index in [wanted] if isinstance(wanted, int) else wanted:
-        if index not in by_index:
-            have = ", ".join(map(str, by_index)) or "none"
-            raise BadRequest(f"gpu_idx names {index}; usable here: {have}.", param="gpu_idx")
-        yield by_index[index]
-
-
 def _refuse_other_machines(request: LaunchRequest, known: Knowledge) -> None:
     given = [request.worker_ip] if isinstance(request.worker_ip, str) else request.worker_ip or []
-    for address in filter(None, (part.strip() for text in given for part in text.split(","))):
+    wished = [wish.worker_ip for wish in parse_replica_config(request.replica_config or ()) if wish.worker_ip]
+    for address in filter(None, (part.strip() for text in (*given, *wished) for part in text.split(","))):
         if not known.is_here(address):
             raise BadRequest(
                 f"worker_ip names {address}, which is not this machine, and this server has no other. Leave it out.",
@@ -298,7 +264,6 @@ def _refuse_unsupported(request: LaunchRequest, known: Knowledge) -> None:
             param="trust_remote_code",
         )
     later = {
-        "replica_config": request.replica_config,
         "n_worker": request.n_worker if request.n_worker > 1 else None,
         "enable_virtual_env": request.enable_virtual_env or None,
         "virtual_env_packages": request.virtual_env_packages or None,
