@@ -273,6 +273,13 @@ async def test_weights_must_be_where_they_are_said_to_be(make, weights, uri) -> 
         await make().register("LLM", sent, False)
 
 
+async def test_a_wrong_field_of_the_environment_is_named(make, weights) -> None:
+    wrong = {"packages": "numpy", "find_links": 5, "inherit_pip_config": "yes", "more": 1}
+    with pytest.raises(InvalidRegistration) as caught:
+        await make().register("audio", {**document("audio", weights), "virtualenv": wrong}, False)
+    assert caught.value.message.count("virtualenv.") == 3
+
+
 async def test_places_are_checked_beside_everything_else(make, weights) -> None:
     sent = document("LLM", weights)
     spec = sent["model_specs"][0]

@@ -30,14 +30,16 @@ def find_problems(document: Any, schema: type[msgspec.Struct], at: str = "") -> 
 
 
 def without_nulls(document: dict[str, Any]) -> dict[str, Any]:
-    """The document as a struct reads it: null means that a key was left out, here and in lists of objects."""
-    return {
-        key: [without_nulls(item) if isinstance(item, dict) else item for item in value]
-        if isinstance(value, list)
-        else value
-        for key, value in document.items()
-        if value is not None
-    }
+    """The document as a struct reads it: null means that a key was left out, here and one object deeper."""
+    return {key: _without_inner(value) for key, value in document.items() if value is not None}
+
+
+def _without_inner(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_inner(item) if isinstance(item, dict) else item for item in value]
+    if isinstance(value, dict):
+        return {key: inner for key, inner in value.items() if inner is not None}
+    return value
 
 
 def _check(value: Any, hint: Any, path: str) -> Iterator[Problem]:

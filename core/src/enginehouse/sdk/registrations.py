@@ -39,6 +39,18 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True):
         return None
 
 
+class VirtualEnvironment(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model's environment shall carry beside its engine, and where pip finds it."""
+
+    packages: list[str] = []
+    inherit_pip_config: bool = True
+    index_url: str | None = None
+    extra_index_url: str | list[str] | None = None
+    find_links: str | list[str] | None = None
+    trusted_host: str | list[str] | None = None
+    no_build_isolation: bool | None = None
+
+
 class Registration(msgspec.Struct, frozen=True, kw_only=True):
     """What every registration has. A model type's schema derives from it.
 
@@ -49,7 +61,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     model_name: str
     version: int = 2
     cache_config: dict[str, Any] | None = None
-    virtualenv: dict[str, Any] | None = None
+    virtualenv: VirtualEnvironment | None = None
 
     @classmethod
     def upgrade(cls, document: dict[str, Any]) -> dict[str, Any]:
