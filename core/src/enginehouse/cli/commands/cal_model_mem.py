@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -51,6 +50,8 @@ def command(model_name: str, model_type: str, as_json: bool, cache_bits: str, **
 
 
 def _calculate(model_name: str, model_type: str, given: dict[str, Any]) -> Sizes:
+    import asyncio
+
     from ...host.registrations import Registrations
     from ...host.settings import settings_from
     from ...host.sizing import SizeRequest, calculate_sizes, choose_variant
