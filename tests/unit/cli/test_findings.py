@@ -52,6 +52,12 @@ def test_an_address_is_free_or_a_server_is_there(server: Any) -> None:
     assert findings.check_address("203.0.113.1", 9997).state == "broken"
 
 
+def test_a_server_that_asks_for_a_key_is_well(server: Any) -> None:
+    server.play({"GET /v1/cluster/auth": {"auth": True}, "GET /v1/models": [{"status": 401, "json": {"detail": "no"}}]})
+    finding = findings.check_address("127.0.0.1", int(server.url.rpartition(":")[2]))
+    assert (finding.state, "asks for a key" in finding.detail) == ("ok", True)
+
+
 def test_a_stranger_at_the_address_is_broken() -> None:
     with socket.create_server(("127.0.0.1", 0)) as stranger:
         thread = threading.Thread(target=_answer_nonsense, args=(stranger,), daemon=True)
