@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from enginehouse.host.chat_templates import abilities_of, tool_parser_of
@@ -16,8 +17,9 @@ from enginehouse.host.inspection import inspect_model, inspect_path
 from enginehouse.host.launch_request import parse_launch
 from enginehouse.host.model_draft import name_for, spell_size
 from enginehouse.host.model_folders import draft_from_path, family_from_folder
+from enginehouse.host.orders import main_file
 from enginehouse.host.settings import Settings
-from enginehouse.sdk import BadRequest
+from enginehouse.sdk import BadRequest, Variant
 
 CONFIG = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "max_position_embeddings": 64}
 
@@ -264,3 +266,11 @@ def test_a_launch_may_name_a_path_alone() -> None:
     assert parse_launch({"model_path": "/m/x.gguf", "model_name": None}).model_name == "x"
     with pytest.raises(BadRequest, match="model_name"):
         parse_launch({"model_path": ""})
+
+
+def test_an_engine_is_given_the_file_of_its_variant(tmp_path) -> None:
+    (tmp_path / "m-q4.gguf").touch()
+    variant = Variant(format="ggufv2", size_in_billions="7", sources=("hf:me/m#m-q4.gguf",), files=("m-q4.gguf",))
+    assert main_file(variant, tmp_path) == tmp_path / "m-q4.gguf"
+    assert main_file(variant, tmp_path / "m-q4.gguf") == tmp_path / "m-q4.gguf"
+    assert main_file(msgspec.structs.replace(variant, files=()), tmp_path) == tmp_path

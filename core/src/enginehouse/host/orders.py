@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from ..sdk import CannotRun, EngineSpec, Environment, ModelFamily, ParserSpec, RunnerOrder, WorkerOrder
+from ..sdk import CannotRun, EngineSpec, Environment, ModelFamily, ParserSpec, RunnerOrder, Variant, WorkerOrder
 from .contributions import Contributions
 from .home import private_folder, socket_folder
 from .planning import Plan
@@ -121,7 +121,7 @@ def _runner(
         engine=engine.engine,
         options=target_of(engine.options),
         tasks=plan.tasks,
-        model_path=str(_model_path(plan, workshop.weights)),
+        model_path=str(main_file(plan.variant, workshop.weights)),
         device=plan.device,
         option_values=plan.options,
         context_length=family.context_length,
@@ -137,10 +137,9 @@ def _runner(
     )
 
 
-def _model_path(plan: Plan, weights: Path) -> Path:
-    """The weights, or of a folder that holds several variants the first file of this one."""
-    files = plan.variant.files
-    first = weights / files[0] if files and weights.is_dir() else weights
+def main_file(variant: Variant, weights: Path) -> Path:
+    """What the engine is given: the weights, or of a folder that holds several variants the first file of this one."""
+    first = weights / variant.files[0] if variant.files and weights.is_dir() else weights
     return first if first.exists() else weights
 
 
