@@ -307,3 +307,13 @@ def test_every_field_of_the_wire_is_read() -> None:
 def test_bad_launch_bodies_are_refused(body: object) -> None:
     with pytest.raises(BadRequest):
         parse_launch(body)
+
+
+def test_weights_elsewhere_say_which_variant_of_a_known_family_they_are(tmp_path) -> None:
+    (tmp_path / "config.json").write_text('{"architectures": ["OtherForCausalLM"]}')
+    made = plan(model_path=str(tmp_path))
+    assert made.family.name == FAMILY.name and made.family.abilities == FAMILY.abilities
+    assert made.variant.architectures == ("OtherForCausalLM",) and made.source == f"file:{tmp_path}"
+    assert plan(model_path=str(tmp_path), quantization=SMALL.quantization).variant == SMALL
+    (tmp_path / "config.json").unlink()
+    assert plan(model_path=str(tmp_path)).variant == SMALL

@@ -121,10 +121,23 @@ def find_family(request: LaunchRequest, contributions: Contributions) -> ModelFa
                 f"model_path {request.model_path!r} is not there; give an absolute path on the server's machine.",
                 param="model_path",
             )
-        return family or family_from_folder(folder, request.model_name, model_type.name)
+        return (
+            _at_path(folder, family, request)
+            if family
+            else family_from_folder(folder, request.model_name, model_type.name)
+        )
     if family is None:
         raise BadRequest(_unknown_family(request, contributions), param="model_name")
     return family
+
+
+def _at_path(place: Path, family: ModelFamily, request: LaunchRequest) -> ModelFamily:
+    """A known family whose weights lie elsewhere: unless the launch says which variant these are, their files do."""
+    said = request.model_format or request.quantization or request.model_size_in_billions
+    tells = place.suffix.lower() == ".gguf" or (place / "config.json").is_file()
+    if said or not tells or family.model_type != "LLM":
+        return family
+    return msgspec.structs.replace(family, variants=family_from_folder(place, family.name, family.model_type).variants)
 
 
 def _unknown_family(request: LaunchRequest, contributions: Contributions) -> str:
