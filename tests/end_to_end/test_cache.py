@@ -40,6 +40,31 @@ def test_weights_are_listed_and_removed_only_when_nobody_uses_them(server: Any) 
     assert not list((server.home / "weights").glob("*/*"))
 
 
+def test_after_removing_the_newest_revision_is_asked_for(hub: Any, server: Any) -> None:
+    with Client(server.url) as client:
+        (old,) = client.list_cached_models()
+        hub.put("org/fake", {"model.safetensors": b"n" * 50_000})
+        server.launch("org/fake", model_engine="fake", model_uid="again")  # a launch changes no revision in passing
+        assert client.describe_model("again")["revision"] == old["revision"]
+        client.terminate_model("fake")
+        client.terminate_model("again")
+        assert client.confirm_and_remove_model("org/fake")
+        server.launch("org/fake", model_engine="fake")
+        assert client.describe_model("fake")["revision"] != old["revision"]
+
+
+def test_xinferences_own_client_knows_them(server: Any) -> None:
+    from xinference_client import RESTfulClient
+
+    client = RESTfulClient(server.url)
+    (held,) = client.list_cached_models()
+    assert client.list_deletable_models(held["model_version"])["paths"]
+    with pytest.raises(RuntimeError, match="in use by fake"):
+        client.confirm_and_remove_model(held["model_version"])
+    client.terminate_model("fake")
+    assert client.confirm_and_remove_model(held["model_version"]) is True
+
+
 def test_the_command_line_asks_before_it_removes(server: Any) -> None:
     listed = server.cli("cached")
     assert listed.returncode == 0 and "org/fake" in listed.stdout and "complete" in listed.stdout

@@ -17,7 +17,9 @@ def start(hub: Any, new_server: Callable[..., Any], tmp_path: Path) -> Callable[
     hub.put("org/stoker", {file.name: file.read_bytes() for file in STOKER.iterdir() if file.is_file()})
 
     def begin(**variables: str) -> Any:
-        return new_server(HF_ENDPOINT=hub.url, HF_HOME=str(tmp_path / "hf"), NO_PROXY="*", **variables)
+        return new_server(
+            HF_ENDPOINT=hub.url, MODELSCOPE_ENDPOINT=hub.url, HF_HOME=str(tmp_path / "hf"), NO_PROXY="*", **variables
+        )
 
     return begin
 
@@ -72,6 +74,14 @@ def test_a_cancelled_launch_goes_on_where_it_was_and_then_offline(
     hub.end()
     server.launch("org/stoker", model_uid="again")
     assert server.complete("again", max_tokens=4).status_code == 200
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("modelscope_hub"), reason="modelscope-hub is optional")
+def test_another_hub_may_be_asked_for(start: Callable[..., Any]) -> None:
+    server = start()
+    uid = server.launch("org/stoker", download_hub="modelscope")
+    assert server.complete(uid, max_tokens=4).status_code == 200
+    assert server.description(uid)["model_hub"] == "modelscope"
 
 
 def test_refusals_reach_whoever_launches(start: Callable[..., Any]) -> None:

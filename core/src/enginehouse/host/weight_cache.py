@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from ..sdk import Conflict, ModelFamily, ModelNotFound, Variant, parse_hub_reference, read_manifest
+from .drafts import DRAFTS_FOLDER
 from .weights import WEIGHTS_FOLDER
 
 REMOVED_PREFIX = ".removed-"
@@ -40,11 +41,14 @@ def list_weights(home: Path, families: Iterable[ModelFamily], used: Mapping[str,
 
 
 def find_cached(weights: Iterable[CachedWeights], version: str) -> CachedWeights:
-    """The weights of that version or URI. Raises ModelNotFound that names those there are."""
+    """The weights of that version or URI, or of that model's name when it has one version here alone.
+
+    Raises ModelNotFound that names those there are.
+    """
     held = list(weights)
-    for one in held:
-        if version in (one.model_version, one.uri):
-            return one
+    named = [one for one in held if one.model_name.lower() == version.lower()]
+    for one in [one for one in held if version in (one.model_version, one.uri)] or (named if len(named) == 1 else []):
+        return one
     have = ", ".join(one.model_version for one in held) or "none"
     raise ModelNotFound(f"There are no downloaded weights {version!r}. There are: {have}.", param="model_version")
 
@@ -65,6 +69,25 @@ def remove_weights(weights: CachedWeights) -> None:
     aside = folder.with_name(f"{REMOVED_PREFIX}{secrets.token_hex(6)}")
     folder.rename(aside)  # at once out of everybody's sight: a launch that comes now downloads anew
     shutil.rmtree(aside)
+
+
+def forget_drafts(home: Path, weights: CachedWeights, used: Mapping[str, str]) -> None:
+    """Lets the next launch of the same hub's id ask the hub anew which revision is the newest.
+
+    Kept while a model of that repository is declared: its restart must not need the hub.
+    """
+    repository = _repository(weights.uri)
+    if repository in {_repository(uri) for uri in used.values()}:
+        return
+    for folder in (home / DRAFTS_FOLDER).glob("*/*"):
+        manifest = read_manifest(folder)
+        if manifest and _repository(manifest.uri) == repository:
+            shutil.rmtree(folder)
+
+
+def _repository(uri: str) -> str:
+    """Scheme and repository of a hub's URI; any other URI as it is."""
+    return uri.partition("#")[0].partition("@")[0]
 
 
 def clear_removed(home: Path) -> None:

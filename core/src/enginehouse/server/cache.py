@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from ..host.house import House
-from ..host.weight_cache import CachedWeights, files_of, find_cached, list_weights, remove_weights
+from ..host.weight_cache import CachedWeights, files_of, find_cached, forget_drafts, list_weights, remove_weights
 from . import schemas
 from .permissions import needs
 from .surface import TheHouse, answer, errors
@@ -58,13 +58,18 @@ async def remove_cached_model(house: TheHouse, model_version: str, worker_ip: st
     """Frees their bytes. Weights with which a model is declared are not removed."""
     weights = find_cached(await _weights(house), model_version)
     await asyncio.to_thread(remove_weights, weights)
+    await asyncio.to_thread(forget_drafts, house.settings.home, weights, _used(house))
     return answer({"result": True, "bytes": weights.bytes})
 
 
 async def _weights(house: House) -> list[CachedWeights]:
+    return await asyncio.to_thread(list_weights, house.settings.home, house.catalog.families, _used(house))
+
+
+def _used(house: House) -> dict[str, str]:
+    """The URIs of the models that are declared, by uid."""
     views = house.deployments.views()
-    used = {view.model_uid: view.source for view in views if view.source and view.status != "ERROR"}
-    return await asyncio.to_thread(list_weights, house.settings.home, house.catalog.families, used)
+    return {view.model_uid: view.source for view in views if view.source and view.status != "ERROR"}
 
 
 def _item(weights: CachedWeights) -> dict[str, object]:
