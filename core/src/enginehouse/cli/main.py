@@ -21,7 +21,7 @@ COMMANDS = {
     "serve": "Start a server.",
     "launch": "Launch a model and wait until it is ready.",
     "plan": "Say what a launch would do, and do nothing.",
-    "engine": "List the engines, which can run a model, or an engine's options.",
+    "engine": "List the engines, or which can run a model.",
     "cal-model-mem": "Calculate how much memory a model takes.",
     "list": "List the models, with those that load or have failed.",
     "scale": "Give a model more or fewer replicas.",
