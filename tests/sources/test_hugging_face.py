@@ -136,6 +136,7 @@ def test_refusals_say_what_to_do(
     hub.order(**fault)
     with pytest.raises(kind, match=words):
         fetch(reference)
+    assert (read_manifest(fetch.folder) is not None) == fetch.folder.exists()  # nothing stays of what was refused
 
 
 def test_too_many_requests_are_waited_out_as_long_as_the_hub_says(hub: Any, fetch: Any) -> None:

@@ -57,18 +57,36 @@ Download = Callable[[RemoteFile, "Target"], None]
 """Writes the rest of a file into its target, from `target.held` on. Raises whatever the library raises."""
 
 
-_saying = threading.Lock()
+class Mouth:
+    """Speaks to the server's process, a line at a time. stream: stdout, until `run` keeps it from the libraries."""
+
+    def __init__(self) -> None:
+        self.stream: BinaryIO = sys.stdout.buffer
+        self._speaking = threading.Lock()
+
+    def say(self, event: str, fields: dict[str, object]) -> None:
+        line = msgspec.json.encode({"event": event, **fields}) + b"\n"
+        with self._speaking:
+            self.stream.write(line)
+            self.stream.flush()
+
+    def keep_to_itself(self) -> None:
+        """What a library prints goes to stderr from now on: only lines of ours are the server's to read."""
+        self.stream = os.fdopen(os.dup(1), "wb")
+        os.dup2(2, 1)
+
+
+_mouth = Mouth()
 
 
 def say(event: str, **fields: object) -> None:
     """One line to the server's process."""
-    with _saying:
-        sys.stdout.buffer.write(msgspec.json.encode({"event": event, **fields}) + b"\n")
-        sys.stdout.buffer.flush()
+    _mouth.say(event, fields)
 
 
 def run(fetch: Callable[[Path, str], None], arguments: list[str]) -> NoReturn:
     """A child's life: fetches `arguments` (folder, reference) and says how it ended."""
+    _mouth.keep_to_itself()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         fetch(Path(arguments[0]), arguments[1])

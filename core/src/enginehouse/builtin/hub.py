@@ -10,6 +10,7 @@ import contextlib
 import importlib.util
 import os
 import queue
+import shutil
 import subprocess
 import sys
 import threading
@@ -72,7 +73,11 @@ def _fetch(hub: Hub, reference: str, folder: Path, report: Callable[[FetchProgre
     held = _held(folder)
     if held is None:
         _check_may_download(hub, reference)
-        _download(hub, reference, folder, report)
+        try:
+            _download(hub, reference, folder, report)
+        finally:
+            if read_manifest(folder) is None:  # the hub refused: there is nothing to go on from
+                shutil.rmtree(folder, ignore_errors=True)
         held = _held(folder)
     if held is None:
         raise LaunchFailed(f"The download of {hub.scheme}:{reference} ended, but files are missing in {folder}.")
