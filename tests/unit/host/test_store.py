@@ -1,8 +1,11 @@
+import sqlite3
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from enginehouse.host.launch_request import LaunchRequest
+from enginehouse.host.placement import Place
 from enginehouse.host.store import EVENTS_KEPT, Declared, StateUnavailable, open_store
 from enginehouse.host.views import Event
 
@@ -62,3 +65,30 @@ async def test_a_file_damaged_in_the_middle_is_moved_aside(tmp_path: Path) -> No
 async def test_a_database_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     with pytest.raises(StateUnavailable, match="cannot be opened"):
         await open_store(f"sqlite:///{tmp_path}")
+
+
+async def test_replicas_and_footprint_are_kept(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'state.db'}"
+    scaled = msgspec.structs.replace(ONE, replicas=(Place(1), Place(4, gpu_idx=(0, 1))), footprint_bytes=2**40)
+    store = await open_store(url)
+    await store.declare(scaled)
+    assert await store.declared() == [scaled]
+    await store.close()
+
+
+async def test_a_database_of_an_earlier_version_is_read_and_written(tmp_path: Path) -> None:
+    file = tmp_path / "state.db"
+    with sqlite3.connect(file) as earlier:
+        earlier.execute(
+            "CREATE TABLE deployments (uid VARCHAR(100) PRIMARY KEY, request TEXT NOT NULL, desired VARCHAR(10)"
+            " NOT NULL, was_ready BOOLEAN NOT NULL, error TEXT, created_ts FLOAT NOT NULL)"
+        )
+        earlier.execute(
+            "INSERT INTO deployments VALUES ('m', '{\"model_name\": \"m\", \"replica\": 2}', 'running', 1, NULL, 1.0)"
+        )
+    store = await open_store(f"sqlite:///{file}")
+    [declared] = await store.declared()
+    assert [place.replica_id for place in declared.places] == [0, 1] and declared.was_ready
+    await store.declare(msgspec.structs.replace(declared, footprint_bytes=7))
+    assert (await store.declared())[0].footprint_bytes == 7
+    await store.close()

@@ -18,6 +18,7 @@ from .diary import Diary
 from .ground import Ground
 from .launch_request import LaunchRequest
 from .ledger import Holding
+from .loads import Loads
 from .orders import Assignment
 from .placement import Place, free_id, request_at
 from .planning import Plan
@@ -55,6 +56,7 @@ class Deployment:
         self.uid = declared.uid
         self.plan = plan
         self.error = declared.error
+        self.loads = Loads()
         self.diary = Diary(declared.uid, ground.store)
         self._declaration = Declaration(declared, ground.store)
         self._ground = ground
@@ -176,12 +178,12 @@ class Deployment:
     def holding(self) -> Holding | None:
         """What it holds of each memory, as estimated; None when it is not loaded."""
         routes = self._crew.routes()
-        if self.plan is None or not self._crew:
+        if not self._crew:
             return None
         takes: Counter[str] = Counter()
-        for replica_id in self._crew.ids:
-            devices = self.plan.devices_of(replica_id)
-            takes.update(takes_of(self.plan, devices, self._declared.footprint_bytes).wished)
+        for life in self._crew.replicas:
+            plan, replica_id = life.assignment.plan, life.assignment.replica_id
+            takes.update(takes_of(plan, plan.devices_of(replica_id), self._declared.footprint_bytes).wished)
         return Holding(self.uid, takes, max((route.used for route in routes), default=time.monotonic()), self._state())
 
     def workers(self) -> list[int]:
@@ -264,16 +266,28 @@ class Deployment:
     async def _reconcile(self, adopted: dict[int, Worker]) -> None:
         """Replicas that are declared and missing begin; those that are there and not declared are let go."""
         self._let_go_of_the_unwanted()
+        if self._loaded and not self._crew and not adopted and self._was_ready and self.plan and self.plan.devices:
+            self.plan = await self._ground.plan(self._declared.request)  # other devices may be free by now
         for place in self._declared.places:
             missing = place.replica_id not in self._crew and place.replica_id not in self._given_up
-            worker = adopted.get(place.replica_id)
-            if self._loaded and missing and (worker or await self._has_room(place)):
-                await self._begin(place, worker)
+            if self._loaded and missing:
+                await self._take_place(place, adopted.get(place.replica_id))
 
-    async def _has_room(self, place: Place) -> bool:
-        """Whether a replica may begin, after idle models made room for it. Raises NoRoom for one never launched."""
+    async def _take_place(self, place: Place, adopted: Worker | None) -> None:
+        """Begins a replica, if it can be planned and there is room. Raises NoRoom for a model never launched."""
         assert self.plan is not None
-        takes = takes_of(self.plan, self.plan.devices_of(place.replica_id), self._declared.footprint_bytes)
+        plan = self.plan
+        if place.pinned:
+            try:
+                plan = await self._ground.plan(request_at(self._declared.request, place))
+            except EnginehouseError as error:  # its device is gone, most likely: the others are well
+                return await self._lost(place.replica_id, error.message)
+        if adopted or await self._has_room(plan, place):
+            self._begin(plan, place, adopted)
+
+    async def _has_room(self, plan: Plan, place: Place) -> bool:
+        """Whether a replica may begin, after idle models made room for it."""
+        takes = takes_of(plan, plan.devices_of(place.replica_id), self._declared.footprint_bytes)
         try:
             await self._ground.rooms.admit(self.uid, takes)
         except NoRoom as error:
@@ -297,19 +311,14 @@ class Deployment:
         self.diary.tell("WARNING", f"{error.message} It was declared and ran before, so it is started all the same.")
         return True
 
-    async def _begin(self, place: Place, adopted: Worker | None) -> None:
-        assert self.plan is not None
-        plan = self.plan
-        if place.pinned:
-            try:
-                plan = await self._ground.plan(request_at(self._declared.request, place))
-            except EnginehouseError as error:  # its device is gone, most likely: the others are well
-                return await self._lost(place.replica_id, error.message)
+    def _begin(self, plan: Plan, place: Place, adopted: Worker | None) -> None:
         assignment = Assignment(
             model_uid=self.uid, replica_id=place.replica_id, created_ts=self._declared.created_ts, plan=plan
         )
         ground = self._ground
-        around = Surroundings(ground.census, ground.settings, ground.loading, self.diary.note, self._on_change)
+        around = Surroundings(
+            ground.census, ground.settings, ground.loading, self.diary.note, self._on_change, self.loads
+        )
         was_ready = self._was_ready and place.replica_id not in self._added
         self._crew.begin(assignment, around, adopted, was_ready)
 

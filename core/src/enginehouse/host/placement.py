@@ -65,13 +65,12 @@ def parse_place(body: object) -> Place:
 
 
 def request_at(request: LaunchRequest, place: Place) -> LaunchRequest:
-    """The request as it reads for one replica."""
+    """The request as it reads for one replica alone."""
     if not place.pinned:
         return request
     chosen: dict[str, Any] = {} if place.n_gpu is None else {"n_gpu": place.n_gpu}
-    return msgspec.structs.replace(
-        request, replica=1, replica_config=None, gpu_idx=list(place.gpu_idx) if place.gpu_idx else None, **chosen
-    )
+    indexes = list(place.gpu_idx) if place.gpu_idx else None
+    return msgspec.structs.replace(request, replica=1, replica_config=None, gpu_idx=indexes, **chosen)
 
 
 def free_id(places: Iterable[Place], taken: Collection[int]) -> int:
