@@ -37,8 +37,9 @@ def test_the_model_is_listed(plain) -> None:
     assert model["id"] == "m" and model["object"] == "model" and model["owned_by"] == "enginehouse"
 
 
-def test_metrics(plain) -> None:
+def test_metrics(plain, wait) -> None:
     plain.chat(max_tokens=2)
+    wait(lambda: "enginehouse_worker_in_flight 0" in plain.metrics())  # counted once the answer is out
     text = plain.metrics()
     for name in ("requests_total{task=", "generated_tokens_total ", "prompt_tokens_total ", "in_flight 0"):
         assert f"enginehouse_worker_{name}" in text
