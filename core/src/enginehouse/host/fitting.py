@@ -117,15 +117,19 @@ def _shorter_context(case: Case) -> Iterator[Alternative]:
 
 
 def _smaller_variants(case: Case, known: Knowledge, hold: Hold) -> Iterator[Alternative]:
+    """The largest first."""
     plan = case.plan
-    least = sum(case.held.weights.values())
-    for variant in plan.family.variants:
-        if variant is plan.variant or mismatches(case.engine, plan.family, variant, known.machine):
-            continue
-        held = hold(variant)
-        if sum(held.weights.values()) < least:
+    able = (one for one in plan.family.variants if not mismatches(case.engine, plan.family, one, known.machine))
+    sized = [(sum((held := hold(one)).weights.values()), held, one) for one in able if one is not plan.variant]
+    for size, held, variant in sorted(sized, key=lambda entry: -entry[0]):
+        if size < sum(case.held.weights.values()):
             other = replace(case, plan=replace(plan, variant=variant), held=held)
-            yield from _if_it_fits(other, _named(variant), f"as {variant.size_in_billions}B {variant.quantization}")
+            yield from _if_it_fits(other, _named(variant), _in_words(variant))
+
+
+def _in_words(variant: Variant) -> str:
+    quantized = "" if variant.quantization.lower() == "none" else f", quantized as {variant.quantization}"
+    return f"with {variant.size_in_billions.replace('_', '.')} billion parameters{quantized}"
 
 
 def _named(variant: Variant) -> dict[str, Any]:
