@@ -12,6 +12,7 @@ from .deployment import Deployment
 from .ground import Ground
 from .hubs import default_uid
 from .launch_request import LaunchRequest, check_uid
+from .loads import Loads
 from .placement import Place
 from .planning import Plan
 from .rooms import takes_of_all
@@ -94,6 +95,10 @@ class Deployments:
 
     def views(self) -> list[DeploymentView]:
         return [deployment.view() for deployment in self._deployments.values()]
+
+    def observed(self) -> list[tuple[DeploymentView, Loads]]:
+        """Each deployment with its loads since this server started."""
+        return [(deployment.view(), deployment.loads) for deployment in self._deployments.values()]
 
     def declared(self) -> list[tuple[DeploymentView, LaunchRequest]]:
         """Each deployment with what was asked for."""

@@ -12,6 +12,7 @@ import msgspec
 
 from ..sdk import EnginehouseError, FetchProgress, LaunchFailed
 from .environments import provide_environment
+from .loads import Loads
 from .orders import Assignment, Workshop, prepare_worker, remove_worker
 from .plugins import PluginCensus
 from .routing import Replica
@@ -33,13 +34,15 @@ class GaveUp(Exception):
 
 
 class Surroundings(msgspec.Struct, frozen=True):
-    """What a replica needs from its deployment. changed: called after each change of the replica."""
+    """What a replica needs from its deployment. changed: called after each change of the replica;
+    loads: where it counts how long a start took."""
 
     census: PluginCensus
     settings: Settings
     loading: asyncio.Semaphore
     note: Callable[[Event], None]
     changed: Callable[[], None]
+    loads: Loads
 
 
 class ReplicaLife:
@@ -108,9 +111,11 @@ class ReplicaLife:
     async def _bring_up(self) -> Worker:
         self._at("LOADING", "launching", 0.0)
         async with self._around.loading:
+            began = time.monotonic()
             self.worker = await self._start()
             self._at("LOADING", "loading", DOWNLOAD_SHARE)
             await self._until_ready(self.worker)
+            self._around.loads.count(time.monotonic() - began)
             return self.worker
 
     async def _start(self) -> Worker:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import sys
 import threading
@@ -13,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from ..sdk import WorkerOrder
+from ..sdk.logs import begin_logging
 from .calls import ENGINE_THREAD
 from .lifecycle import live, write_failure
 
@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         sys.stderr.write("usage: python -m enginehouse.runner FOLDER\n")
         return 2
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    begin_logging()
     folder = Path(arguments[0])
     try:
         order = msgspec.json.decode((folder / "order.json").read_bytes(), type=WorkerOrder)

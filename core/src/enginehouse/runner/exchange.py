@@ -11,6 +11,7 @@ import msgspec
 
 from ..sdk import EnginehouseError
 from ..sdk.errors import headers_of, to_wire
+from ..sdk.logs import REQUEST_ID
 from ..sdk.worker import USAGE_HEADER
 from .sse import CONTENT_TYPE
 
@@ -43,6 +44,7 @@ class Exchange:
         self.finished = False
         self.gone = False
         self.request_id = _id_of(scope) or os.urandom(12).hex()
+        REQUEST_ID.set(self.request_id)
 
     @property
     def has_own_id(self) -> bool:
@@ -58,6 +60,7 @@ class Exchange:
         """Takes the id from the body, unless a header named one or it would not fit into a header."""
         if request_id and not self.has_own_id and _REQUEST_ID.fullmatch(request_id):
             self.request_id = request_id
+            REQUEST_ID.set(request_id)
 
     async def body(self) -> bytes:
         """The whole body. Raises ClientGone."""

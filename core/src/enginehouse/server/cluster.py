@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from importlib.metadata import version
 
 from fastapi import APIRouter
 from prometheus_client import CollectorRegistry, ProcessCollector
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
 from ..host.routing import RETRY_AFTER_SECONDS
 from ..sdk import NotReady
 from . import describe, schemas
+from .deployment_meters import Observed, deployment_metrics
 from .meters import Meters
 from .permissions import needs
 from .surface import TheGrounds, TheHouse, answer, errors
+from .worker_metrics import read_pages, ready_workers, render
 
 VERSION = version("enginehouse-core")
 router = APIRouter(tags=["server"])
@@ -86,7 +89,15 @@ async def list_plugins(house: TheHouse) -> Response:
 @router.get("/metrics", operation_id="metrics", summary="Metrics in Prometheus' text format", response_class=Response)
 @needs("read")
 async def metrics(grounds: TheGrounds) -> Response:
-    return Response(generate_latest(_registry(grounds.meters)), headers={"content-type": CONTENT_TYPE_LATEST})
+    """Of the server, and of every ready worker, those with the labels `model` and `replica`.
+
+    A worker that does not answer within a second is left out: `enginehouse_worker_up` is 0 for it.
+    """
+    observed = [Observed(view, loads) for view, loads in grounds.house.deployments.observed()]
+    own = [*_registry(grounds.meters).collect(), *deployment_metrics(observed)]
+    pages = await read_pages(ready_workers(each.view for each in observed))
+    text = await asyncio.to_thread(render, own, pages)  # many workers' pages are more than a moment's work
+    return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})
 
 
 def _registry(meters: Meters) -> CollectorRegistry:

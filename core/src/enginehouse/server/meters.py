@@ -60,17 +60,18 @@ class Meters(Collector):
         for key, meter in self._meters.items():
             for status, number in meter.statuses.items():
                 requests.add_metric([*key, str(status)], number)
-            durations.add_metric(key, _cumulative(meter.buckets), meter.seconds)
+            durations.add_metric(key, cumulative(meter.buckets, BOUNDS), meter.seconds)
             in_flight.add_metric(key, meter.in_flight)
             received.add_metric(key, meter.bytes_in)
             sent.add_metric(key, meter.bytes_out)
         yield from (requests, durations, in_flight, received, sent)
 
 
-def _cumulative(buckets: list[int]) -> list[tuple[str, float]]:
+def cumulative(buckets: list[int], bounds: tuple[float, ...]) -> list[tuple[str, float]]:
+    """Counts up to each bound, as a histogram's family takes them. buckets: one more than bounds."""
     rows: list[tuple[str, float]] = []
     total = 0
-    for bound, number in zip((*map(str, BOUNDS), "+Inf"), buckets, strict=True):
+    for bound, number in zip((*map(str, bounds), "+Inf"), buckets, strict=True):
         total += number
         rows.append((bound, float(total)))
     return rows

@@ -15,6 +15,7 @@ from ..host.routing import Replica, RoutingTable
 from ..host.turns import LimitReached
 from ..sdk import EnginehouseError, NotReady, Task, WorkerLost
 from ..sdk.errors import to_wire
+from ..sdk.logs import REQUEST_ID
 from .arrivals import ClientGone, Heading, read_address, read_body, read_heading, rename
 from .billing import ASK, BilledAnswer, admit
 from .errors import send_error
@@ -97,6 +98,7 @@ class Relay:
             if addressed.request_id is not None:
                 heading = rename(heading, addressed.request_id)
             request = Request(task, addressed.model, heading, body)
+            REQUEST_ID.set(heading.request_id)
         except EnginehouseError as error:
             return await send_error(send, error, heading.request_id)
         except ClientGone:

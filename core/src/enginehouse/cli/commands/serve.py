@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,11 @@ import click
     envvar="ENGINEHOUSE_LOG_LEVEL",
     show_default=True,
 )
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"], case_sensitive=False),
+    help="The workers' log lines, too.  [default: ENGINEHOUSE_LOG_FORMAT, else text]",
+)
 @click.option("--lease-seconds", type=float, help="Workers live so long without a server.  [default: 600]")
 @click.option("--drain-seconds", type=float, help="Running requests get so long to end.  [default: 30]")
 @click.option("--launch-seconds", type=float, help="A worker gets so long to load.  [default: 3600]")
@@ -37,12 +42,15 @@ import click
 @click.option("--insecure", is_flag=True, default=None, help="No request needs a key, on any address.")
 @click.option("--block", multiple=True, metavar="PLUGIN", help="Never import this plugin; may be repeated.")
 @click.pass_context
-def command(context: click.Context, /, log_level: str, block: tuple[str, ...], **given: Any) -> None:
+def command(
+    context: click.Context, /, log_level: str, log_format: str | None, block: tuple[str, ...], **given: Any
+) -> None:
     """Start a server. Every setting can also be given as ENGINEHOUSE_<NAME>."""
     import msgspec
 
     from ...host.settings import settings_from
     from ...sdk import BadRequest
+    from ...sdk.logs import VARIABLE, begin_logging
     from ...server.serve import serve
 
     if given.get("home"):
@@ -52,5 +60,7 @@ def command(context: click.Context, /, log_level: str, block: tuple[str, ...], *
     except BadRequest as error:
         raise click.UsageError(error.message, context) from error
     settings = msgspec.structs.replace(settings, blocked=(*settings.blocked, *block))
-    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    if log_format:
+        os.environ[VARIABLE] = log_format.lower()  # workers inherit it
+    begin_logging(log_level.upper())
     context.exit(serve(settings))
