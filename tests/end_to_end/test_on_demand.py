@@ -1,6 +1,8 @@
 """Models that are declared and loaded when somebody asks for them, and unloaded when nobody does."""
 
+import signal
 import threading
+import time
 
 import httpx
 
@@ -120,3 +122,38 @@ def test_the_command_line_declares(server) -> None:
         assert client.list_models()["told"]["on_demand"] is True
         client.get_model("told").generate("x")
         client.terminate_model("told")
+
+
+def test_a_server_that_leaves_does_not_wait_for_a_load(new_server, wait) -> None:
+    server = new_server()
+    uid = server.launch(model_uid="late", on_demand=True, load_seconds=60)
+    statuses: list[int] = []
+
+    def ask() -> None:
+        with httpx.Client(base_url=server.url, timeout=60) as client:
+            statuses.append(client.post("/v1/completions", json={"model": uid, "prompt": "x"}).status_code)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    wait(lambda: status(server, uid) == "LOADING", what="the load's start")
+    began = time.monotonic()
+    server.stop(signal.SIGTERM)
+    asking.join(30)
+    assert time.monotonic() - began < 10 and statuses == [503]
+
+
+def test_what_is_ended_while_it_loads_is_gone_for_those_who_wait(server, wait) -> None:
+    uid = server.launch(model_uid="gone", on_demand=True, load_seconds=60)
+    statuses: list[int] = []
+
+    def ask() -> None:
+        with httpx.Client(base_url=server.url, timeout=60) as client:
+            statuses.append(client.post("/v1/completions", json={"model": uid, "prompt": "x"}).status_code)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    wait(lambda: status(server, uid) == "LOADING", what="the load's start")
+    assert server.client.delete(f"/v1/models/{uid}").status_code == 200
+    asking.join(30)
+    assert statuses and statuses[0] in (404, 503)
+    assert not list((server.home / "workers").iterdir())

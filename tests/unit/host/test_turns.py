@@ -17,7 +17,7 @@ class Door:
         self.replica = Replica("a", 0, "/a", turns=self.turns)
         self.table = RoutingTable()
         self.table.put(Route("m", ("chat",), (self.replica,), limit=limit, turns=self.turns))
-        self.admission = Admission(self.table, 10)
+        self.admission = Admission(self.table, 10, asyncio.Event())
 
     async def enter(self) -> Replica:
         try:
@@ -115,7 +115,7 @@ class Sleeper:
     def __init__(self, seconds: float = 10.0) -> None:
         self.demands = 0
         self.table = RoutingTable()
-        self.admission = Admission(self.table, seconds)
+        self.admission = Admission(self.table, seconds, asyncio.Event())
         self.put()
 
     def put(self, *replicas: Replica, failure: str | None = None) -> None:

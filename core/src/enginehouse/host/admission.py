@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from typing import Any
 
 from ..sdk import EnginehouseError, NotReady
 from .routing import RETRY_AFTER_SECONDS, Replica, Route, RoutingTable
@@ -11,10 +12,15 @@ from .turns import LimitReached
 
 
 class Admission:
-    """The slow way into a model. demand_seconds: so long a request waits for its model to be loaded."""
+    """The slow way into a model.
 
-    def __init__(self, routing: RoutingTable, demand_seconds: float) -> None:
+    demand_seconds: so long a request waits for its model to be loaded. stopping: set when the server begins to
+    leave; from then on nobody waits for a load.
+    """
+
+    def __init__(self, routing: RoutingTable, demand_seconds: float, stopping: asyncio.Event) -> None:
         self._routing = routing
+        self._stopping = stopping
         self._demand_seconds = demand_seconds
 
     async def wait(self, model: str, task: str, tried: Collection[str], refusal: NotReady | LimitReached) -> Replica:
@@ -44,7 +50,7 @@ class Admission:
                         if route is None or route.demand is None:
                             raise refusal
                         route.demand()
-                        await self._routing.changed(model)
+                        await self._change(model)
                         try:
                             return self._routing.pick(model, task)
                         except NotReady as still:
@@ -52,6 +58,20 @@ class Admission:
                         _check_refused(before, self._routing.get(model))
             except TimeoutError:
                 raise _too_long(model, self._demand_seconds, self._routing.get(model)) from None
+
+    async def _change(self, model: str) -> None:
+        """Returns after the next change of the model's route. Raises NotReady when the server leaves."""
+        leaving = asyncio.ensure_future(self._stopping.wait())
+        either: set[asyncio.Future[Any]] = {self._routing.change(model), leaving}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            leaving.cancel()
+        if self._stopping.is_set():
+            raise NotReady(
+                f"The server is stopping while model {model!r} is loaded; try again when it is back.",
+                retry_after=RETRY_AFTER_SECONDS,
+            )
 
 
 def _check_refused(before: Route | None, now: Route | None) -> None:

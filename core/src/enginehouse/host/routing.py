@@ -75,12 +75,12 @@ class RoutingTable:
         if route is not None:
             self._tell(route)
 
-    async def changed(self, model_uid: str) -> None:
-        """Returns after the next change of a route."""
+    def change(self, model_uid: str) -> asyncio.Future[None]:
+        """Done with the next change of a route; shared by all who wait for it, so not to be cancelled."""
         change = self._changes.get(model_uid)
         if change is None:
             change = self._changes[model_uid] = asyncio.get_running_loop().create_future()
-        await asyncio.shield(change)  # others wait for it too
+        return change
 
     @contextmanager
     def awaiting(self, model_uid: str) -> Iterator[None]:

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from ..host.admission import Admission
 from ..host.audit import AuditLog
 from ..host.house import House
 from ..sdk import AUXILIARY, TASKS, Task
@@ -44,7 +45,8 @@ class Application:
     def __init__(self, house: House) -> None:
         meters = Meters()
         self.stopping = asyncio.Event()
-        self.relay = Relay(house.routing, meters, house.settings.body_bytes, house.settings.demand_seconds)
+        admission = Admission(house.routing, house.settings.demand_seconds, self.stopping)
+        self.relay = Relay(house.routing, meters, house.settings.body_bytes, admission)
         self._tasks = {task.route: task for task in (*TASKS.values(), *AUXILIARY.values())}
         self.rest = _build_rest(Grounds(house, meters, self.stopping), self.relay)
         self.audit = AuditLog(house.settings.home)

@@ -81,9 +81,9 @@ class Out(Protocol):
 class Relay:
     """Relays requests of every task to the workers that the routing table names."""
 
-    def __init__(self, routing: RoutingTable, meters: Meters, body_bytes: int, demand_seconds: float) -> None:
+    def __init__(self, routing: RoutingTable, meters: Meters, body_bytes: int, admission: Admission) -> None:
         self._routing = routing
-        self._admission = Admission(routing, demand_seconds)
+        self._admission = admission
         self._meters = meters
         self._body_bytes = body_bytes
         self._pools: dict[str, Pool] = {}
