@@ -120,5 +120,5 @@ async def test_both_clients_list_what_is_declared_and_scaling_shows(server) -> N
 
 
 def test_only_an_administrator_reads_what_is_declared(new_server) -> None:
-    locked = new_server(ENGINEHOUSE_REQUIRE_KEY="1").start()
+    locked = new_server(ENGINEHOUSE_REQUIRE_KEY="1")
     assert locked.client.get("/v1/declarations").status_code == 401

@@ -44,6 +44,8 @@ def test_the_workers_metrics_are_those_of_their_models(server) -> None:
     assert value(server, "enginehouse_models", status="READY") == 2
     assert value(server, "enginehouse_replicas_ready", model="one") == 2
     assert value(server, "enginehouse_load_seconds_count", model="one") == 2
+    assert value(server, "enginehouse_requests_queued", model="two") == 0
+    assert value(server, "enginehouse_memory_bytes", model="two", device="memory") >= 0
     assert 0 < value(server, "enginehouse_load_seconds_sum", model="two") < 90
     lines = server.client.get("/metrics").text.splitlines()
     headings = Counter(" ".join(line.split()[:3]) for line in lines if line.startswith("#"))
@@ -86,7 +88,7 @@ def test_every_metric_of_the_dashboard_is_there(server) -> None:
 
 
 def test_logs_are_json_and_name_the_request(new_server) -> None:
-    server = new_server(ENGINEHOUSE_LOG_FORMAT="json").start()
+    server = new_server(ENGINEHOUSE_LOG_FORMAT="json")
     uid = server.launch(model_uid="logged", raise_at_token=1)
     headers = {"X-Request-Id": "traced"}
     assert server.client.post("/v1/completions", json={"model": uid, "prompt": "x"}, headers=headers).status_code == 500

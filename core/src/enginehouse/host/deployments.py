@@ -12,7 +12,7 @@ from .deployment import Deployment
 from .ground import Ground
 from .hubs import default_uid
 from .launch_request import LaunchRequest, check_uid
-from .loads import Loads
+from .observation import Observation
 from .placement import Place
 from .planning import Plan
 from .rooms import takes_of_all
@@ -96,9 +96,9 @@ class Deployments:
     def views(self) -> list[DeploymentView]:
         return [deployment.view() for deployment in self._deployments.values()]
 
-    def observed(self) -> list[tuple[DeploymentView, Loads]]:
-        """Each deployment with its loads since this server started."""
-        return [(deployment.view(), deployment.loads) for deployment in self._deployments.values()]
+    def observed(self) -> list[Observation]:
+        """Each deployment as it is to be measured."""
+        return [self._observe(deployment) for deployment in self._deployments.values()]
 
     def declared(self) -> list[tuple[DeploymentView, LaunchRequest]]:
         """Each deployment with what was asked for."""
@@ -139,6 +139,11 @@ class Deployments:
         deployment = Deployment(declared, self._ground, plan)
         self._deployments[declared.uid] = deployment
         return deployment
+
+    def _observe(self, deployment: Deployment) -> Observation:
+        holding, route = deployment.holding(), self._ground.routing.get(deployment.uid)
+        queued = len(route.turns) if route is not None and route.turns is not None else 0
+        return Observation(deployment.view(), deployment.loads, holding.takes if holding else {}, queued)
 
     async def _end(self, uid: str) -> None:
         deployment = self._deployments.get(uid)

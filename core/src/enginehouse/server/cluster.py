@@ -14,7 +14,7 @@ from starlette.responses import Response
 from ..host.routing import RETRY_AFTER_SECONDS
 from ..sdk import NotReady
 from . import describe, schemas
-from .deployment_meters import Observed, deployment_metrics
+from .deployment_meters import deployment_metrics
 from .meters import Meters
 from .permissions import needs
 from .surface import TheGrounds, TheHouse, answer, errors
@@ -93,7 +93,7 @@ async def metrics(grounds: TheGrounds) -> Response:
 
     A worker that does not answer within a second is left out: `enginehouse_worker_up` is 0 for it.
     """
-    observed = [Observed(view, loads) for view, loads in grounds.house.deployments.observed()]
+    observed = grounds.house.deployments.observed()
     own = [*_registry(grounds.meters).collect(), *deployment_metrics(observed)]
     pages = await read_pages(ready_workers(each.view for each in observed))
     text = await asyncio.to_thread(render, own, pages)  # many workers' pages are more than a moment's work

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple, get_args
+from collections.abc import Iterable, Iterator, Sequence
+from typing import get_args
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from ..host.loads import BOUNDS, Loads
+from ..host.loads import BOUNDS
+from ..host.observation import Observation
 from ..host.views import DeploymentView, Status
 from .meters import cumulative
 
 
-class Observed(NamedTuple):
-    """A deployment as it is now, and its loads since the server started."""
-
-    view: DeploymentView
-    loads: Loads
-
-
-def deployment_metrics(observed: Iterable[Observed]) -> Iterator[Metric]:
+def deployment_metrics(observed: Sequence[Observation]) -> Iterator[Metric]:
     """Families, whether there are deployments or not."""
-    views = tuple(observed)
-    yield _by_status([each.view for each in views])
-    yield from _replicas([each.view for each in views])
-    yield _loads(views)
+    views = [each.view for each in observed]
+    yield _by_status(views)
+    yield from _replicas(views)
+    yield _loads(observed)
+    yield _memory(observed)
+    yield _queues(observed)
 
 
 def _by_status(views: list[DeploymentView]) -> Metric:
@@ -48,10 +44,27 @@ def _replicas(views: list[DeploymentView]) -> Iterator[Metric]:
     yield from (ready, restarts)
 
 
-def _loads(observed: Iterable[Observed]) -> Metric:
+def _memory(observed: Iterable[Observation]) -> Metric:
+    family = GaugeMetricFamily(
+        "enginehouse_memory_bytes", "Memory that a loaded model was estimated to take.", labels=["model", "device"]
+    )
+    for each in observed:
+        for device, size in each.takes.items():
+            family.add_metric([each.view.model_uid, device], size)
+    return family
+
+
+def _queues(observed: Iterable[Observation]) -> Metric:
+    family = GaugeMetricFamily("enginehouse_requests_queued", "Requests that wait for a turn.", labels=["model"])
+    for each in observed:
+        family.add_metric([each.view.model_uid], each.queued)
+    return family
+
+
+def _loads(observed: Iterable[Observation]) -> Metric:
     family = HistogramMetricFamily(
         "enginehouse_load_seconds", "From a worker's start (downloads included) until it was ready.", labels=["model"]
     )
-    for view, loads in observed:
-        family.add_metric([view.model_uid], cumulative(loads.buckets, BOUNDS), loads.seconds)
+    for each in observed:
+        family.add_metric([each.view.model_uid], cumulative(each.loads.buckets, BOUNDS), each.loads.seconds)
     return family

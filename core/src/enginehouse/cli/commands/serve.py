@@ -28,7 +28,10 @@ import click
 @click.option(
     "--log-format",
     type=click.Choice(["text", "json"], case_sensitive=False),
-    help="The workers' log lines, too.  [default: ENGINEHOUSE_LOG_FORMAT, else text]",
+    default="text",
+    envvar="ENGINEHOUSE_LOG_FORMAT",
+    show_default=True,
+    help="json: an object a line; the workers' logs, too.",
 )
 @click.option("--lease-seconds", type=float, help="Workers live so long without a server.  [default: 600]")
 @click.option("--drain-seconds", type=float, help="Running requests get so long to end.  [default: 30]")
@@ -42,9 +45,7 @@ import click
 @click.option("--insecure", is_flag=True, default=None, help="No request needs a key, on any address.")
 @click.option("--block", multiple=True, metavar="PLUGIN", help="Never import this plugin; may be repeated.")
 @click.pass_context
-def command(
-    context: click.Context, /, log_level: str, log_format: str | None, block: tuple[str, ...], **given: Any
-) -> None:
+def command(context: click.Context, /, log_level: str, log_format: str, block: tuple[str, ...], **given: Any) -> None:
     """Start a server. Every setting can also be given as ENGINEHOUSE_<NAME>."""
     import msgspec
 
@@ -60,7 +61,6 @@ def command(
     except BadRequest as error:
         raise click.UsageError(error.message, context) from error
     settings = msgspec.structs.replace(settings, blocked=(*settings.blocked, *block))
-    if log_format:
-        os.environ[VARIABLE] = log_format.lower()  # workers inherit it
+    os.environ[VARIABLE] = log_format.lower()  # workers inherit it
     begin_logging(log_level.upper())
     context.exit(serve(settings))
