@@ -171,6 +171,7 @@ class Deployment:
 
     async def _fail(self, reason: str) -> None:
         self.error = reason
+        logger.error("%s failed: %s", self.uid, reason)
         await self._end_lives()
         failed = msgspec.structs.replace(self._declared, error=reason)
         if not self._declared.was_ready:

@@ -51,4 +51,5 @@ def command(context: click.Context, /, log_level: str, block: tuple[str, ...], *
         raise click.UsageError(error.message, context) from error
     settings = msgspec.structs.replace(settings, blocked=(*settings.blocked, *block))
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # its start and stop are said in our own words
     context.exit(serve(settings))
