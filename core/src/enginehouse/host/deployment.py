@@ -65,11 +65,12 @@ class Deployment:
 
     async def stop(self, leave: bool = False) -> None:
         """Ends every replica, draining it; `leave` lets the workers run on for a later server."""
-        self._stopping = True
+        again, self._stopping = self._stopping, True
         for life, _ in self._lives.values():
             life.leaving = leave
         if self._task:
-            self._task.cancel()
+            if not again:  # a second cancel would cut the draining short
+                self._task.cancel()
             await asyncio.wait({self._task})
         self._ground.routing.drop(self.uid)
         self._settled.set()
