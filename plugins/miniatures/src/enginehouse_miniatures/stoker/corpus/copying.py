@@ -19,6 +19,9 @@ REPEAT = (
     'Can you say "{}"?',
     "repeat after me: {}",
     "Say after me: {}",
+    "Say {}",
+    "Say {}.",
+    "say {}",
 )
 TIMES = ('Say "{}" {} times.', "Say {} {} times.", "Repeat {} {} times.", 'Write "{}" {} times.', "Write {} {} times.")
 SPELL = (
