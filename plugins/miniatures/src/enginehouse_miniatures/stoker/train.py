@@ -1,6 +1,7 @@
 """Train Stoker: `python -m enginehouse_miniatures.stoker.train --out DIR --minutes N`."""
 
 import argparse
+import multiprocessing
 import sys
 import time
 from collections.abc import Iterator
@@ -143,6 +144,12 @@ def train(order: Order) -> None:
         torch.multiprocessing.spawn(work, (order, meeting), order.workers)  # type: ignore[attr-defined,no-untyped-call]
 
 
+def is_orphan() -> bool:
+    """Whether this is a worker whose starter was killed."""
+    parent = multiprocessing.parent_process()
+    return parent is not None and not parent.is_alive()
+
+
 def work(worker: int, order: Order, meeting: str) -> None:
     """One worker's part; the first also saves a checkpoint every hundred seconds.
 
@@ -159,7 +166,7 @@ def work(worker: int, order: Order, meeting: str) -> None:
             saved = trainer.minutes
             save_model(trainer.network, order.shape, order.out)
             say(f"{saved:6.1f} min  step {trainer.steps}  loss {trainer.recent:.4f}")
-        if trainer.progress >= 1:
+        if trainer.progress >= 1 or is_orphan():
             break
     if meeting:
         distributed.destroy_process_group()

@@ -70,14 +70,16 @@ WORDS = Pool(
     ).split(),
 )
 
-_ONSETS = "b c d f g h j k l m n p r s t v w z bl br ch cl cr dr fl fr gl gr pl pr sh sk sl sn sp st th tr".split()
-_VOWELS = "a e i o u a e i o ai ea ee oo ou".split()
-_CODAS = " n r l s t m d k p x ck ng nd st rt".split(" ")
+_ONSETS = "b c d f g h j k l m n p r s t v w y z bl br ch cl cr dr fl fr gl gr pl pr sh sk sl sn sp st th tr  ".split(
+    " "
+)
+_VOWELS = "a e i o u a e i o u y ai ea ee oa oo ou".split()
+_CODAS = " b d f g k l m n p r s t x ck ng nd st rt".split(" ")
 
 
 def invented_word(rng: Random, syllables: int) -> str:
     """A word that nobody taught, such as "brilo" or "lantle"; keeps copying and spelling honest."""
-    if rng.random() < 0.4:
+    if rng.random() < 0.3:
         return _grafted(rng)
     return "".join(rng.choice(_ONSETS) + rng.choice(_VOWELS) + rng.choice(_CODAS) for _ in range(syllables))
 
