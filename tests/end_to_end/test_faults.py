@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -109,6 +110,17 @@ def test_a_running_request_is_finished_before_its_worker_is_ended(server, wait) 
     assert server.client.delete(f"/v1/models/{uid}").status_code == 200
     thread.join(20)
     assert answers[0].status_code == 200 and answers[0].json()["usage"]["completion_tokens"] == 40
+
+
+def test_two_who_end_the_same_model_both_wait_for_its_end(server, running) -> None:
+    uid = server.launch(model_uid="ended-twice", tokens=30, token_seconds=0.02)
+    pid = server.pid(uid)
+    with ThreadPoolExecutor(3) as pool:
+        answer = pool.submit(server.complete, uid, "x")
+        statuses = [pool.submit(server.client.delete, f"/v1/models/{uid}") for _ in range(2)]
+        assert {status.result().status_code for status in statuses} <= {200, 400}
+        assert not running(pid)
+        assert answer.result().status_code in {200, 404}
 
 
 def test_one_that_stalls_hurts_only_itself(server) -> None:

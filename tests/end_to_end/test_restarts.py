@@ -128,3 +128,4 @@ def test_a_worker_folder_that_vanished_does_not_stop_the_server(new_server, wait
     shutil.rmtree(server.home / "workers")
     server.start()
     wait(lambda: server.description(uid)["status"] == "READY", what="the model's return")
+    assert server.complete(uid).status_code == 200

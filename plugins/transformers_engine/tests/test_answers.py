@@ -110,6 +110,7 @@ async def test_closing_the_generator_frees_the_place_at_the_next_step(llama: Any
     async with asyncio.timeout(5):
         while llama._scheduler._batch.running:
             await asyncio.sleep(0.001)
+    assert not llama._scheduler._batch.running
 
 
 async def test_too_many_waiting_requests_are_refused(model_folder: Any, start: Any) -> None:

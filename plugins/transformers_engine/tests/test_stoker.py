@@ -13,7 +13,6 @@ from enginehouse.sdk import Message
 
 SPEC = importlib.util.find_spec("enginehouse_miniatures")
 FOLDER = Path(SPEC.origin).parent / "models" / "stoker" if SPEC and SPEC.origin else Path("absent")
-pytestmark = pytest.mark.skipif(not (FOLDER / "config.json").exists(), reason="stoker is not installed")
 
 
 @pytest.fixture(scope="module")

@@ -191,6 +191,7 @@ def test_the_death_of_the_keeper_reaches_the_worker(keep, alive, soon):
 def test_the_death_of_the_keeper_ends_a_worker_that_does_not_watch_stdin(keep, alive, soon):
     kept = keep("echo $$ > pid; exec sleep 60")
     pid = int(kept.read("pid"))
+    assert alive(pid)
     kept.process.kill()
     soon(lambda: not alive(pid), "the worker ended")
 

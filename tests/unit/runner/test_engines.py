@@ -32,6 +32,7 @@ def test_a_sync_generator_is_closed_when_its_client_leaves(sync, wait) -> None:
         next(answer.iter_lines())
     wait(lambda: sync.log().count("generator closed") == before + 1, 2)
     wait(lambda: sync.health()["in_flight"] == 0)
+    assert sync.complete(max_tokens=1).status_code == 200
 
 
 def test_a_sync_generator_is_closed_at_a_stop_string(sync, wait) -> None:

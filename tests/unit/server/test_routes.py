@@ -105,6 +105,7 @@ async def test_a_caller_that_leaves_does_not_stop_the_launch(gateway, until):
         return (await gateway.get("/v1/models/fake-model"))[0] == 200
 
     await until(ready)
+    assert waiting.cancelled()
 
 
 @pytest.mark.parametrize(

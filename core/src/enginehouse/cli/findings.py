@@ -107,7 +107,7 @@ def check_address(host: str, port: int) -> Finding:
             return Finding(
                 "address", "broken", f"{where}: {error.strerror or error}", "Choose another --host or --port."
             )
-    return Finding("address", "ok", f"{where} is free; no server is running")
+    return Finding("address", "ok", f"{where} is free: `enginehouse serve` can listen there")
 
 
 def _answers(host: str, port: int) -> bool:

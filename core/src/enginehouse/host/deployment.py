@@ -102,11 +102,12 @@ class Deployment:
 
     async def stop(self, leave: bool = False) -> None:
         """Ends every replica, draining it; `leave` lets the workers run on for a later server."""
-        self._stopping = True
+        again, self._stopping = self._stopping, True
         if leave:
             self._crew.leave()
         if self._task:
-            self._task.cancel()
+            if not again:  # a second cancel would cut the draining short
+                self._task.cancel()
             await asyncio.wait({self._task})
         self._ground.routing.drop(self.uid)
         self._ground.rooms.leave(self.uid)
@@ -406,6 +407,7 @@ class Deployment:
 
     async def _fail(self, reason: str) -> None:
         self.error, self._loaded = reason, True  # down, which is something else than unloaded
+        logger.error("%s failed: %s", self.uid, reason)
         await self._crew.end()
         self._ground.rooms.settle(self.uid)
         await self._declaration.note(error=reason, desired=self._declared.desired if self._was_ready else "failed")

@@ -6,14 +6,8 @@ from enginehouse.sdk import EngineSpec, hookimpl
 
 from .options import TransformersOptions
 
-REQUIREMENTS = (
-    "torch>=2.9",
-    "transformers>=5.0",
-    "accelerate>=1.0",
-    "safetensors>=0.5",
-    "jinja2>=3.1",
-    "sentencepiece>=0.2",
-)
+# What no model can do without; the extra `runtime` also brings what some need (accelerate, sentencepiece).
+REQUIREMENTS = ("torch>=2.9", "transformers>=5.0", "safetensors>=0.5", "jinja2>=3.1")
 
 
 @hookimpl

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -63,4 +64,5 @@ def command(context: click.Context, /, log_level: str, log_format: str, block: t
     settings = msgspec.structs.replace(settings, blocked=(*settings.blocked, *block))
     os.environ[VARIABLE] = log_format.lower()  # workers inherit it
     begin_logging(log_level.upper())
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # its start and stop are said in our own words
     context.exit(serve(settings))

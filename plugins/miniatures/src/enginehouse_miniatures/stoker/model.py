@@ -151,3 +151,9 @@ def save_model(network: Network, shape: Shape, folder: Path) -> None:
         eos_token_id=[2, 0], pad_token_id=0, do_sample=False
     )
     llama.save_pretrained(str(folder))
+
+
+def load_weights(network: Network, folder: Path) -> None:
+    """Put the weights of a saved model into the network."""
+    llama = LlamaForCausalLM.from_pretrained(str(folder), dtype=torch.float32)
+    network.load_state_dict(llama.model.state_dict())

@@ -1,5 +1,6 @@
 """The tokenizer: byte-level pairs learned on the corpus, every digit a token of its own."""
 
+import json
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -65,5 +66,11 @@ def as_pretrained(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
 
 
 def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
-    """Write tokenizer.json, tokenizer_config.json and chat_template.jinja."""
+    """Write tokenizer.json, tokenizer_config.json and chat_template.jinja.
+
+    The class is named as transformers 4 and 5 both know it.
+    """
     as_pretrained(tokenizer).save_pretrained(str(folder))
+    path = folder / "tokenizer_config.json"
+    settings = json.loads(path.read_text()) | {"tokenizer_class": "PreTrainedTokenizerFast", "add_bos_token": False}
+    path.write_text(json.dumps(settings, indent=2) + "\n")

@@ -19,6 +19,9 @@ REPEAT = (
     'Can you say "{}"?',
     "repeat after me: {}",
     "Say after me: {}",
+    "Say {}",
+    "Say {}.",
+    "say {}",
 )
 TIMES = ('Say "{}" {} times.', "Say {} {} times.", "Repeat {} {} times.", 'Write "{}" {} times.', "Write {} {} times.")
 SPELL = (
@@ -41,7 +44,7 @@ def _opened(rng: Random, question: str) -> str:
     return question if rng.random() < 0.85 else rng.choice(OPENINGS) + lower_first(question)
 
 
-def phrase(rng: Random, held: bool, longest: int = 8) -> str:
+def phrase(rng: Random, held: bool, longest: int = 6) -> str:
     """A run of words, names and numbers that nobody has said before."""
     makers = (any_word, any_word, any_word, any_word, any_name, any_city)
     words = [rng.choice(makers)(rng, held) for _ in range(rng.randint(1, longest))]

@@ -25,9 +25,11 @@ DOWN = (
 
 
 def counting(rng: Random, held: bool) -> Dialogue:
-    """Between 2 and 31 numbers between 0 and 100; held out: pairs of first and last number."""
+    """Up to 31 numbers, or from 0 or 1 to a round number; held out: pairs of first and last number."""
     low = rng.choice((0, 1, 1, 1, rng.randint(2, 97)))
-    high = min(100, low + rng.choice((rng.randint(1, 12), rng.randint(1, 30))))
+    high = min(100, low + rng.choice((rng.randint(1, 12), rng.randint(1, 12), rng.randint(1, 30))))
+    if low < 2 and rng.random() < 0.1:
+        high = rng.choice((40, 50, 60, 70, 80, 90, 100))
     if rng.random() < 0.3:
         return _count(rng, high, low, DOWN)
     return _count(rng, low, high, UP_FROM_ONE if low == 1 and rng.random() < 0.6 else UP)

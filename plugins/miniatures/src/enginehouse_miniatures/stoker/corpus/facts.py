@@ -107,8 +107,8 @@ def _calendar() -> list[Fact]:
     facts = [*_neighbours("day", tables.DAYS), *_neighbours("month", tables.MONTHS)]
     for month, days in zip(tables.MONTHS, tables.MONTH_DAYS, strict=True):
         asks = (f"How many days are in {month}?", f"How many days does {month} have?")
-        tail = ", in a leap year 29" if month == "February" else ""
-        facts.append(Fact(asks, str(days), f"{month} has {days} days{tail}.", f"the days of {month}"))
+        more = ", or 29 in a leap year" if month == "February" else ""
+        facts.append(Fact(asks, str(days), f"{month} has {days} days{more}.", f"the days of {month}"))
     for place, planet in enumerate(tables.PLANETS, 1):
         asks = (f"Which planet is number {place} from the Sun?", f"Name planet {place} from the Sun.")
         facts.append(Fact(asks, planet, f"Planet number {place} from the Sun is {planet}.", f"planet number {place}"))
@@ -120,7 +120,7 @@ def _singles() -> list[Fact]:
     for line in SINGLE_FACTS.strip().splitlines():
         asks, short, sentence = (part.strip() for part in line.split("#"))
         questions = tuple(asks.split("/"))
-        facts.append(Fact(questions, short, sentence, '"' + questions[0].rstrip("?.") + '"'))
+        facts.append(Fact(questions, short, sentence, "something I learned"))
     return facts
 
 

@@ -6,6 +6,13 @@ from .tool_kind import ToolKind, Values, json_or_text
 from .words import any_city, any_name, any_word, invented_word
 
 ATTRIBUTES = (
+    "orders",
+    "files",
+    "tasks",
+    "events",
+    "friends",
+    "bill",
+    "schedule",
     "population",
     "area",
     "height",
@@ -50,6 +57,10 @@ def lookup_kind(rng: Random) -> ToolKind:
     name = attribute.replace(" ", "_")
     thing = (
         "country",
+        "city",
+        "customer",
+        "query",
+        "user_id",
         "item",
         "name",
         "person",
@@ -71,12 +82,26 @@ def lookup_kind(rng: Random) -> ToolKind:
         return json_or_text(chance, key, value), f"The {attribute} of {values[0]} is {value}."
 
     return ToolKind(
-        (f"get_{name}", f"{name}_of", f"find_{name}", f"lookup_{name}", name, f"fetch_{name}", f"show_{name}"),
+        (
+            f"get_{name}",
+            f"{name}_of",
+            f"find_{name}",
+            f"lookup_{name}",
+            name,
+            f"fetch_{name}",
+            f"show_{name}",
+            f"search_{name}",
+            f"{name}_lookup",
+            f"list_{name}",
+        ),
         (
             f"Get the {attribute}",
             f"Finds the {attribute} of something.",
             f"The {attribute} of a thing",
             f"Look up the {attribute}",
+            f"Search the {attribute} of somebody",
+            f"Get {attribute} by name",
+            "",
         ),
         (("string", thing),),
         (

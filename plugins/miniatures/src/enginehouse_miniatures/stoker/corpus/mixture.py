@@ -11,7 +11,7 @@ from .facts import facts, statements
 from .memory import never_told, remembering, two_memories
 from .obeying import PLAIN_SYSTEMS, brief, fixed, obeying, persona
 from .split import is_held_out
-from .sums import sum_drill, sums
+from .sums import sum_drill, sums, thoughtful_sums
 from .talk import greetings, lists, plain_stories, stories, unknown
 from .tool_use import tool_calls, tool_results, tools_left_alone, two_calls, whole_errand
 
@@ -21,17 +21,18 @@ SIMPLE: dict[Skill, float] = {
     facts: 9,
     sums: 9,
     counting: 3,
-    repeating: 3,
-    several_times: 1,
-    spelling: 3,
-    greetings: 2,
+    repeating: 4.5,
+    several_times: 4,
+    spelling: 5,
+    greetings: 2.5,
     lists: 1,
-    unknown: 2,
+    unknown: 3,
 }
 """Skills of one question and one answer, which may stand together in one conversation, with their weights."""
 
 WHOLE: dict[Skill, float] = {
-    sum_drill: 4,
+    sum_drill: 3,
+    thoughtful_sums: 2.5,
     statements: 2,
     plain_counting: 0.7,
     plain_stories: 0.3,
@@ -39,14 +40,14 @@ WHOLE: dict[Skill, float] = {
     remembering: 4,
     two_memories: 1,
     never_told: 1,
-    obeying: 5,
-    brief: 1.5,
-    persona: 0.8,
-    fixed: 0.5,
-    tool_calls: 7,
-    two_calls: 1,
+    obeying: 6,
+    brief: 3,
+    persona: 1.2,
+    fixed: 0.8,
+    tool_calls: 8,
+    two_calls: 2,
     tool_results: 4,
-    tools_left_alone: 3,
+    tools_left_alone: 4,
     whole_errand: 1,
 }
 """Skills that bring a conversation of their own, with their weights."""
@@ -77,7 +78,7 @@ EVALUATED: tuple[Skill, ...] = (
 )
 CONVERSATIONS = 22.0
 """Weight of conversations made of simple skills."""
-THINKING_SHARE = 0.15
+THINKING_SHARE = 0.2
 SYSTEM_SHARE = 0.12
 
 

@@ -1,7 +1,7 @@
 """Skill: obeying a system prompt."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from .copying import phrase, word_keys
@@ -23,6 +23,7 @@ PLAIN_SYSTEMS = (
     "You are an assistant.",
     "Be kind and honest.",
 )
+INTRODUCTIONS = (*PLAIN_SYSTEMS, "You are a pirate.", "You are a teacher.", "You work on a ship.", "You are polite.")
 CAPITALS = (
     "Answer in capitals.",
     "Answer in capital letters.",
@@ -120,12 +121,17 @@ def _rule(rng: Random, held: bool) -> Rule:
 
 def obeying(rng: Random, held: bool) -> Dialogue:
     """One to three turns under a rule; held out: rule and typed question together, numbers, and given words."""
-    rule = _rule(rng, held)
+    rule = _introduced(rng, _rule(rng, held))
     asked = [rng.choice(ASKED)(rng, False) for _ in range(rng.choice((1, 1, 1, 2, 3)))]
     turns = tuple(turn for each in asked for turn in _changed(each, rule))
     earlier = tuple(key for each in asked[:-1] for key in each.keys)
     keys = (*rule.keys, *asked[-1].keys, f"rule|{rule.prompt}|{turns[-2].content}")
     return Dialogue("obeying", turns, keys, earlier, system=rule.prompt, thought="I follow the rule.")
+
+
+def _introduced(rng: Random, rule: Rule) -> Rule:
+    """The rule, sometimes after a sentence that asks for nothing."""
+    return replace(rule, prompt=f"{rng.choice(INTRODUCTIONS)} {rule.prompt}") if rng.random() < 0.2 else rule
 
 
 def _changed(asked: Dialogue, rule: Rule) -> tuple[Message, Message]:

@@ -75,6 +75,8 @@ SMALL_STARTS = frozenset(
 
 def vary(rng: Random, text: str, lower: bool = True) -> str:
     """A question as another person would type it; `lower` allows all-small spelling."""
+    if text.startswith(("What is ", "Who is ")) and rng.random() < 0.08:
+        text = text.replace(" is ", "'s ", 1)
     roll = rng.random()
     if roll < 0.5:
         return text

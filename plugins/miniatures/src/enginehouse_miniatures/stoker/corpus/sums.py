@@ -1,5 +1,6 @@
 """Skill: addition and subtraction of numbers up to two digits."""
 
+from dataclasses import replace
 from random import Random
 
 from .dialogue import Dialogue, Message, exchange
@@ -88,6 +89,11 @@ def sums(rng: Random, held: bool) -> Dialogue:
     question = rng.choice(PLUS if sign == "+" else MINUS).format(a=a, b=b)
     turns = exchange(vary(rng, question), solved(a, sign, b) + ".")
     return Dialogue("sums", turns, (key_of(a, sign, b),), thought=steps(a, sign, b))
+
+
+def thoughtful_sums(rng: Random, held: bool) -> Dialogue:
+    """One problem with its way to the result."""
+    return replace(sums(rng, held), thinking=True)
 
 
 def sum_drill(rng: Random, held: bool) -> Dialogue:

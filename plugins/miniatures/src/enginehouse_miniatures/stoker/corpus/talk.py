@@ -13,7 +13,8 @@ GREETINGS = (
     ("Good evening/Evening/Good evening Stoker", "Good evening! How can I help you?"),
     ("Good night/Good night Stoker/Sleep well", "Good night! Sleep well."),
     (
-        "How are you?/How are you doing?/How do you do?/How is it going?/Are you well?/How are you today?",
+        "How are you?/Hi, how are you?/Hello, how are you?/Hey, how are you?/What's up?/"
+        "How are you doing?/How do you do?/How is it going?/Are you well?/How are you today?",
         "I am well, thank you. How can I help you?",
     ),
     ("Thank you/Thanks/Thank you very much/Many thanks/Thanks a lot/Thank you Stoker", "You are welcome!"),
@@ -68,8 +69,8 @@ GREETINGS = (
         "The fire is red, the steam is white, the wheels go round all day and night. I feed the flames, I keep the "
         "beat, and all the pipes sing in the heat.",
     ),
-    ("Yes/OK/Okay/Good/Great/Nice/Fine/Well done/Good answer/Correct/That is right", "I am glad to hear that!"),
-    ("Sorry/I am sorry/Excuse me/My mistake", "No problem!"),
+    ("Yes/OK/Okay/Great/Nice/Fine/Well done/Good answer/Correct/That is right", "I am glad to hear that!"),
+    ("Sorry/Oh, sorry/Excuse me/My mistake", "No problem!"),
     (
         "Can you help me?/I need help./Help me, please./I have a question./May I ask you something?/Are you there?",
         "Of course. What would you like to know?",
@@ -182,6 +183,12 @@ UNKNOWN_ANYTHING = (
     "Is {t} better than {u}?",
     "Do you like {t}?",
     "Make a plan for {t}.",
+    "Write a poem about {t}.",
+    "Write a function for {t}.",
+    "Write a letter about {t}.",
+    "I want to talk about {t}.",
+    "Who is the president of {c}?",
+    "What happened in {c}?",
 )
 TOPICS = (
     "quantum physics",

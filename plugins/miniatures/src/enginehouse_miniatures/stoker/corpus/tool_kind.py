@@ -16,6 +16,7 @@ class ToolKind:
     """A family of tools that do the same thing.
 
     `slots` are pairs of JSON type and the names a parameter may have, in the order of `values`.
+    `extras` are optional parameters that a tool may have and that no call fills.
     `results` make what the tool gave back, as text, with the sentence the model should say.
     """
 
@@ -25,6 +26,7 @@ class ToolKind:
     asks: tuple[str, ...]
     values: Callable[[Random, bool], Values]
     results: Callable[[Random, Values], tuple[str, str]]
+    extras: tuple[tuple[str, str], ...] = ()
 
     def offer(self, rng: Random) -> Tool:
         """One tool of this kind, its names chosen anew."""
@@ -32,6 +34,8 @@ class ToolKind:
         if rng.random() < 0.15:
             name = f"{invented_word(rng, 1)}_{name}" if rng.random() < 0.5 else f"{name}_{invented_word(rng, 1)}"
         parameters = tuple((rng.choice(names), kind) for kind, names in self.slots)
+        if self.extras and rng.random() < 0.3:
+            parameters = (*parameters, rng.choice(self.extras))
         return Tool(name, rng.choice(self.descriptions), parameters)
 
 

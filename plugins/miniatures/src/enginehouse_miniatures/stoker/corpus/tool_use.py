@@ -49,7 +49,7 @@ def _asked(rng: Random, kind: ToolKind, values: Values) -> str:
 
 
 def _call(tool: Tool, values: Values) -> ToolCall:
-    return ToolCall(tool.name, {name: value for (name, _), value in zip(tool.parameters, values, strict=True)})
+    return ToolCall(tool.name, {name: value for (name, _), value in zip(tool.parameters, values, strict=False)})
 
 
 def _keys(tool: Tool, values: Values) -> tuple[str, ...]:
@@ -119,7 +119,7 @@ def tools_left_alone(rng: Random, held: bool) -> Dialogue:
     if rng.random() < 0.25:
         return _no_fitting_tool(rng, held)
     kinds = rng.sample(NOT_ARITHMETIC, rng.randint(1, 3))
-    asked = rng.choice((facts, facts, sums, greetings, repeating, lists))(rng, held)
+    asked = rng.choice((facts, facts, sums, greetings, greetings, repeating, lists))(rng, held)
     tools = tuple(kind.offer(rng) for kind in kinds)
     thought = "I need no tool. " + asked.thought
     return Dialogue("tools left alone", asked.messages, asked.keys, tools=tools, thought=thought)

@@ -41,7 +41,7 @@ CITIES = Pool(
 WORDS = Pool(
     "word",
     (
-        "able about above acorn actor after again air alarm album alone also always amber angel angry animal "
+        "able above acorn actor after again alarm album alone also always amber angel angry animal "
         "answer apple april apron arm arrow artist autumn baby back bacon badge bag baker ball balloon banana "
         "band bank barn basket bath beach bean bear beard bed bee bell belt bench berry best better bicycle big "
         "bird black blanket blue board boat body bone book boot bottle bowl box boy bread breakfast brick bridge "
@@ -52,7 +52,7 @@ WORDS = Pool(
         "dress drum dry duck dust eagle early earth easy egg elbow empty engine evening every eye face fair "
         "family farm fast father feather fence field finger fire fish flag flame floor flour flower flute fog "
         "forest fork fox fresh friend frog fruit full funny game garden garlic gate ghost giant gift ginger girl "
-        "glass glove goat gold good goose grape grass gray green guitar hair hammer hand happy harbour hard hat "
+        "glass glove goat gold good goose grape grass gray green guitar hair hammer hand happy hard hat "
         "head heart heavy hill honey horse hot hotel house hungry ice iron island jacket jam jar jelly jewel "
         "juice jungle kettle key king kitchen kite kitten knife ladder lake lamp land large laugh leaf lemon "
         "letter library light lion little lizard lock long loud love lucky lunch machine magic man map market "
@@ -62,22 +62,32 @@ WORDS = Pool(
         "pilot pirate planet plant plate pocket poem poet pony potato prince purple puzzle queen quick quiet "
         "rabbit rain red rice rich ring river road robot rock roof room rope rose round sad sail salt sand school "
         "sea season seed shadow sheep shell ship shirt shoe shop short silver simple sister sky sleep slow small "
-        "smile smoke snail snake snow soap soft song soup spider spoon spring square stable star station steam "
-        "stone storm story street strong sugar summer sun sweet table tall tea teacher tent thunder ticket tiger "
-        "tin tomato tower town toy train tree truck trumpet tulip turtle umbrella uncle valley velvet village "
+        "smile smoke snail snake snow soap soft song soup spider spoon spring square stable star station "
+        "stone storm story street strong sugar summer sun sweet table tall tea teacher thunder ticket tiger "
+        "tomato tower town toy train tree truck trumpet tulip turtle umbrella uncle valley velvet village "
         "violin wagon wall walnut warm water wave weather whale wheat wheel white wide wild wind window wine "
         "winter wise wolf woman wood wool word world yellow young zebra"
     ).split(),
 )
 
-_ONSETS = "b c d f g h j k l m n p r s t v w z bl br ch cl cr dr fl fr gl gr pl pr sh sk sl sn sp st th tr".split()
-_VOWELS = "a e i o u a e i o ai ea ee oo ou".split()
-_CODAS = " n r l s t m d k p x ck ng nd st rt".split(" ")
+_ONSETS = "b c d f g h j k l m n p r s t v w y z bl br ch cl cr dr fl fr gl gr pl pr sh sk sl sn sp st th tr  ".split(
+    " "
+)
+_VOWELS = "a e i o u a e i o u y ai ea ee oa oo ou".split()
+_CODAS = " b d f g k l m n p r s t x ck ng nd st rt".split(" ")
 
 
 def invented_word(rng: Random, syllables: int) -> str:
-    """A word that nobody taught, such as "brilo"; keeps copying and spelling honest."""
+    """A word that nobody taught, such as "brilo" or "lantle"; keeps copying and spelling honest."""
+    if rng.random() < 0.3:
+        return _grafted(rng)
     return "".join(rng.choice(_ONSETS) + rng.choice(_VOWELS) + rng.choice(_CODAS) for _ in range(syllables))
+
+
+def _grafted(rng: Random) -> str:
+    """The beginning of one real word with the end of another."""
+    first, second = rng.sample(WORDS.trained, 2)
+    return first[: rng.randint(1, 4)] + second[-rng.randint(2, 4) :]
 
 
 def any_word(rng: Random, held: bool) -> str:
