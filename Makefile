@@ -6,23 +6,29 @@ ENGINEHOUSE_HOME ?= $(HOME)/.enginehouse
 ENGINEHOUSE_PORT ?= 9997
 export ENGINEHOUSE_HOME
 
-PLUGINS := plugins/miniatures plugins/transformers_engine tests/fake_engine
+PLUGINS := plugins/miniatures plugins/transformers_engine
 PACKAGES := enginehouse.sdk enginehouse.host enginehouse.runner enginehouse.keeper enginehouse.client \
             enginehouse.builtin enginehouse.server enginehouse.cli enginehouse_transformers enginehouse_miniatures
 STAMP := $(VENV)/.installed
+DEV := $(VENV)/.installed-dev
+PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
 .PHONY: serve stop test test-unit test-slow test-gpu check fix docs bench clean install
 
-install: $(STAMP)
+install: $(DEV)
 
 # Everything is installed as a third party's would be: with pip, found through entry points.
-$(STAMP): constraints.txt pyproject.toml core/pyproject.toml $(PLUGINS:%=%/pyproject.toml) requirements-dev.txt
+$(STAMP): constraints.txt pyproject.toml core/pyproject.toml $(PLUGINS:%=%/pyproject.toml)
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed: set PYTHON=/path/to/python3"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --requirement requirements-dev.txt \
-	  --editable 'core[server,hub]' --editable plugins/miniatures \
-	  --editable 'plugins/transformers_engine[runtime]' --editable tests/fake_engine --editable .
+	$(PIP) --editable 'core[server,hub]' --editable plugins/miniatures \
+	  --editable 'plugins/transformers_engine[runtime]' --editable .
 	touch $(STAMP)
+
+# What tests and checks need on top; a server does without.
+$(DEV): $(STAMP) requirements-dev.txt tests/fake_engine/pyproject.toml
+	$(PIP) --requirement requirements-dev.txt --editable tests/fake_engine
+	touch $(DEV)
 
 # Installs, starts a server, launches the miniature model stoker, and leaves it serving.
 serve: $(STAMP)
@@ -33,36 +39,36 @@ stop:
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh scripts/stop.sh
 
 # All tests but those marked slow or gpu.
-test: $(STAMP)
+test: $(DEV)
 	$(BIN)/python -m pytest -m "not slow and not gpu"
 
-test-unit: $(STAMP)
+test-unit: $(DEV)
 	$(BIN)/python -m pytest -m "not slow and not gpu" tests/unit
 
-test-slow: $(STAMP)
+test-slow: $(DEV)
 	$(BIN)/python -m pytest -m slow
 
-test-gpu: $(STAMP)
+test-gpu: $(DEV)
 	$(BIN)/python -m pytest -m gpu
 
 # Style, types, floors and documentation.
-check: $(STAMP)
+check: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(PACKAGES:%=-p %)
 	$(BIN)/lint-imports
 	$(BIN)/mkdocs build --strict --quiet
 
-fix: $(STAMP)
+fix: $(DEV)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(STAMP)
+docs: $(DEV)
 	$(BIN)/mkdocs build --strict
 	@echo "Open site/index.html"
 
 # Figures of this machine, as docs/explanation/performance.md shows them.
-bench: $(STAMP)
+bench: $(DEV)
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/relay.py
 	$(BIN)/python benchmarks/launch.py
