@@ -51,67 +51,70 @@ def _thing(rng: Random, held: bool) -> tuple[str]:
     return (maker(rng, held),)
 
 
+NAMES = (
+    "get_{}",
+    "{}_of",
+    "find_{}",
+    "lookup_{}",
+    "{}",
+    "fetch_{}",
+    "show_{}",
+    "search_{}",
+    "{}_lookup",
+    "list_{}",
+)
+DESCRIPTIONS = (
+    "Get the {}",
+    "Finds the {} of something.",
+    "The {} of a thing",
+    "Look up the {}",
+    "Search the {} of somebody",
+    "Get {} by name",
+    "",
+)
+PARAMETERS = (
+    "country",
+    "city",
+    "customer",
+    "query",
+    "user_id",
+    "item",
+    "name",
+    "person",
+    "id",
+    "place",
+    "thing",
+    "product",
+    "object",
+    "of",
+    "user",
+    "key",
+    "word",
+)
+ASKS = (
+    "What is the {} of {{0}}?",
+    "Tell me the {} of {{0}}.",
+    "Give me the {} of {{0}}.",
+    "Find the {} of {{0}}.",
+    "Do you know the {} of {{0}}?",
+    "Which {} has {{0}}?",
+)
+
+
+def _filled(patterns: tuple[str, ...], word: str) -> tuple[str, ...]:
+    return tuple(pattern.format(word) for pattern in patterns)
+
+
 def lookup_kind(rng: Random) -> ToolKind:
     """A tool made up on the spot that finds one attribute of one thing, such as `get_population(country)`."""
     attribute = rng.choice(ATTRIBUTES) if rng.random() < 0.6 else invented_word(rng, 2)
     name = attribute.replace(" ", "_")
-    thing = (
-        "country",
-        "city",
-        "customer",
-        "query",
-        "user_id",
-        "item",
-        "name",
-        "person",
-        "id",
-        "place",
-        "thing",
-        "product",
-        "object",
-        "of",
-        "user",
-        "key",
-        "word",
-        invented_word(rng, 1),
-    )
+    thing = (*PARAMETERS, invented_word(rng, 1))
 
     def results(chance: Random, values: Values) -> tuple[str, str]:
         value = chance.choice((chance.randrange(10000), any_word(chance, False), any_name(chance, False)))
         key = chance.choice((name, "result", "value", "answer"))
         return json_or_text(chance, key, value), f"The {attribute} of {values[0]} is {value}."
 
-    return ToolKind(
-        (
-            f"get_{name}",
-            f"{name}_of",
-            f"find_{name}",
-            f"lookup_{name}",
-            name,
-            f"fetch_{name}",
-            f"show_{name}",
-            f"search_{name}",
-            f"{name}_lookup",
-            f"list_{name}",
-        ),
-        (
-            f"Get the {attribute}",
-            f"Finds the {attribute} of something.",
-            f"The {attribute} of a thing",
-            f"Look up the {attribute}",
-            f"Search the {attribute} of somebody",
-            f"Get {attribute} by name",
-            "",
-        ),
-        (("string", thing),),
-        (
-            f"What is the {attribute} of {{0}}?",
-            f"Tell me the {attribute} of {{0}}.",
-            f"Give me the {attribute} of {{0}}.",
-            f"Find the {attribute} of {{0}}.",
-            f"Do you know the {attribute} of {{0}}?",
-            f"Which {attribute} has {{0}}?",
-        ),
-        _thing,
-        results,
-    )
+    descriptions, asks = _filled(DESCRIPTIONS, attribute), _filled(ASKS, attribute)
+    return ToolKind(_filled(NAMES, name), descriptions, (("string", thing),), asks, _thing, results)
