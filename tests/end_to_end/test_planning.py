@@ -170,25 +170,30 @@ def test_the_calculator_needs_no_server(server) -> None:
 
 def test_the_estimate_is_near_the_truth(server) -> None:
     """Idle, a worker takes what it loaded; busy with full sequences, what the plan said. Bounds are wide: pages that
-    other processes share count less, and allocators keep more than is used."""
+    other processes share count less, allocators keep more than is used, and of a library's file the kernel maps what
+    it likes: torch's pages alone were seen to take from 150 to 450 MiB."""
     server.launch("stoker", model_engine="transformers", max_batch=8)
     try:
         idle = server.description("stoker")["memory"]
         parts = idle["estimated_bytes"]
-        assert 0.4 < idle["measured_bytes"] / (parts["weights"] + parts["libraries"]) < 1.6
+        assert 0.4 < idle["measured_bytes"] / (parts["weights"] + parts["libraries"]) < 2.4
         body = {"model": "stoker", "prompt": "one " * 200, "max_tokens": 600, "ignore_eos": True}
         with ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(lambda _: server.client.post("/v1/completions", json=body), range(8)))
         assert [answer.status_code for answer in answers] == [200] * 8
         busy = server.description("stoker")["memory"]["measured_bytes"]
         assert idle["measured_bytes"] < busy
-        assert 0.4 < busy / sum(parts.values()) < 1.6
+        assert 0.4 < busy / sum(parts.values()) < 2.4
     finally:
         server.client.delete("/v1/models/stoker")
 
 
 def test_it_names_the_idle_models_that_would_make_room(new_server) -> None:
-    server = new_server(ENGINEHOUSE_MEMORY_BYTES=str(500 * MIB), ENGINEHOUSE_MEMORY_RESERVE_BYTES="0")
+    roomy = new_server()
+    taken = roomy.description(roomy.launch("stoker", model_engine="transformers", max_batch=1))["memory"]
+    roomy.stop()
+    room = taken["measured_bytes"] + 200 * MIB  # for the fake engine beside it, not for a second stoker
+    server = new_server(ENGINEHOUSE_MEMORY_BYTES=str(room), ENGINEHOUSE_MEMORY_RESERVE_BYTES="0")
     server.launch("stoker", model_uid="old", model_engine="transformers", max_batch=1, keep_alive=600)
     assert plan(server, model_name="fake-model", model_engine="fake").json()["evicts"] == []
     assert plan(server, max_batch=1).json()["evicts"] == ["old"]
