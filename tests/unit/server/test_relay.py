@@ -84,7 +84,7 @@ async def test_a_slow_client_holds_the_worker_back(gateway, worker, until):
             return bool(last and last == before)
 
         await until(stands_still)
-        assert last < 100 * len(PIECE)
+        assert last < 400 * len(PIECE)  # a tenth; the kernel's own buffers grow to several megabytes on each side
 
 
 @pytest.mark.parametrize("stream", [False, True])
