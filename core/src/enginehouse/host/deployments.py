@@ -105,7 +105,7 @@ class Deployments:
         return [(deployment.view(), deployment.request) for deployment in self._deployments.values()]
 
     def events(self, uid: str) -> list[Event]:
-        return self._find(uid).diary.events
+        return self._find(uid).events
 
     async def restore(
         self, declared: Iterable[Declared], adopted: dict[str, dict[int, Worker]], plans: dict[str, Plan]
@@ -118,9 +118,8 @@ class Deployments:
             # A worker's plan names its own devices; where some were chosen for one replica it is not everybody's.
             pinned = any(place.pinned for place in one.places)
             deployment = self._add(one, None if pinned else plans.get(one.uid))
-            deployment.diary.recall(await self._ground.store.events(one.uid))
+            deployment.recall(await self._ground.store.events(one.uid))
             if one.desired == "running":
-                deployment.error = None
                 deployment.resume(adopted.get(one.uid, {}))
             else:
                 deployment.rest()

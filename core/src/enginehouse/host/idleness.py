@@ -1,0 +1,111 @@
+"""What a deployment holds of the memory, and giving it back: after lying idle, or when another needs the room."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from typing import NamedTuple
+
+from .ledger import Holding
+from .publishing import publish
+from .rooms import measure, takes_of
+from .standing import Standing
+
+EVICTION_SECONDS = 15.0  # beyond the drain, for processes to be killed and reaped
+BUSY_LOOK = 0.5  # seconds at least between looks whether a busy model has become idle
+
+
+class Eviction(NamedTuple):
+    """A wish that a deployment makes room. gone: whether it did."""
+
+    why: str
+    gone: asyncio.Future[bool]
+
+
+class Idleness:
+    """Unloads one deployment when nobody uses it. `rooms.Holder`; its deployment's task alone calls `attend`."""
+
+    def __init__(self, standing: Standing) -> None:
+        self._standing = standing
+        self._eviction: Eviction | None = None
+
+    def holding(self) -> Holding | None:
+        """What it holds of each memory, as estimated; None when it is not loaded."""
+        standing = self._standing
+        routes = standing.crew.routes()
+        if not standing.crew:
+            return None
+        takes: Counter[str] = Counter()
+        for life in standing.crew.replicas:
+            plan, replica_id = life.assignment.plan, life.assignment.replica_id
+            takes.update(takes_of(plan, plan.devices_of(replica_id), standing.declared.footprint_bytes).wished)
+        used = max((route.used for route in routes), default=time.monotonic())
+        return Holding(standing.uid, takes, used, standing.grip)
+
+    def workers(self) -> list[int]:
+        """Process groups of its replicas."""
+        return [life.worker.hello.worker_pid for life in self._standing.crew.replicas if life.worker]
+
+    async def evict(self, why: str) -> bool:
+        """Unloads it, to make room for another, unless somebody has begun to use it; whether it is gone."""
+        gone = asyncio.get_running_loop().create_future()
+        self._eviction = Eviction(why, gone)
+        self._standing.woken.set()
+        bound = self._standing.ground.settings.drain_seconds + EVICTION_SECONDS
+        done, _ = await asyncio.wait({gone}, timeout=bound)
+        return bool(done and gone.result())
+
+    def refuse(self) -> None:
+        """The deployment ends: who waits for its room hears so at once."""
+        if self._eviction and not self._eviction.gone.done():
+            self._eviction.gone.set_result(False)
+
+    def due(self) -> float | None:
+        """Seconds until it may be unloaded, as it looks now; None when nothing is to be unloaded."""
+        standing = self._standing
+        keep_alive = standing.declared.request.keep_alive
+        routes = standing.crew.routes()
+        if keep_alive is None or not standing.loaded or not routes or len(routes) < len(standing.crew):
+            return None
+        if standing.in_use:
+            return max(keep_alive, BUSY_LOOK)
+        return max(0.0, max(route.used for route in routes) + keep_alive - time.monotonic())
+
+    async def attend(self) -> None:
+        """Unloads what has lain idle for long enough, or what is to make room."""
+        if self.due() == 0:
+            await self._measure()
+            if self.due() == 0:  # nobody came meanwhile
+                keep_alive = self._standing.declared.request.keep_alive
+                await self._unload(f"Unloaded after {keep_alive:g} s without a request.")
+        if self._eviction:
+            await self._give_way(self._eviction)
+
+    async def _give_way(self, eviction: Eviction) -> None:
+        self._eviction = None
+        if self._standing.grip == "idle":
+            await self._measure()
+        gone = self._standing.grip == "idle"  # still
+        if gone:
+            await self._unload(eviction.why)
+        if not eviction.gone.done():
+            eviction.gone.set_result(gone)
+
+    async def _measure(self) -> None:
+        """Remembers what one replica takes, for the next time that room is needed."""
+        workers = self.workers()
+        size = await measure(workers)
+        if size:
+            await self._standing.declaration.note(footprint_bytes=size // len(workers))
+
+    async def _unload(self, why: str) -> None:
+        """Out of the routing table in the same breath; returns when its processes are gone."""
+        standing = self._standing
+        standing.loaded = False
+        standing.given_up.clear()
+        standing.ground.rooms.settle(standing.uid)
+        parting = [standing.crew.retire(replica_id, 0) for replica_id in standing.crew.ids]
+        publish(standing)
+        standing.diary.tell("INFO", why)
+        await asyncio.wait(parting)
