@@ -42,6 +42,17 @@ def test_a_worker_that_dies_in_mid_stream_ends_the_stream_with_an_error(server, 
     server.client.delete(f"/v1/models/{uid}")
 
 
+def test_a_worker_that_dies_in_mid_event_leaves_a_stream_that_can_be_read(server, read_events) -> None:
+    uid = server.launch(model_uid="torn", tokens=20, token_seconds=0.02, crash_at_token=5, crash_in_event=True)
+    body = {"model": uid, "prompt": "x", "stream": True}
+    with server.client.stream("POST", "/v1/completions", json=body) as response:
+        lines = list(response.iter_lines())
+    *pieces, last = read_events(iter(lines))  # every event is JSON
+    assert [piece["choices"][0]["text"] for piece in pieces] == [f"word{number} " for number in range(4)]
+    assert last["error"]["code"] == "worker_lost"
+    server.client.delete(f"/v1/models/{uid}")
+
+
 def test_a_worker_that_dies_before_the_first_byte_gives_503(server) -> None:
     uid = server.launch(model_uid="brittle", crash_at_token=1)
     answer = server.complete(uid)

@@ -152,18 +152,36 @@ async def test_a_worker_that_does_not_listen(gateway, tmp_path):
     assert (response.status, answer["error"]["code"]) == (503, "worker_lost")
 
 
-@pytest.mark.parametrize("tail", ["", 'data: {"ha'])
+@pytest.mark.parametrize("tail", ["", 'data: {"ha', "data: 1\n", "data: 1\n\ndata: 2\r\n\r\nid: 3\nda", ": pi"])
 async def test_a_stream_that_breaks_ends_with_an_error_event(gateway, start_worker, tail):
     gateway.route(start_worker())
     async with gateway.open_chat({"do": "die", "after": "events", "tail": tail}) as response:
         whole = await response.text()
-    events = [event for event in whole.split("\n\n") if event]
-    assert events[0] == "data: 0"
-    name, data = events[-1].split("\n")
+    complete = ["data: 0", *(["data: 1", "data: 2"] if "data: 2" in tail else [])]
+    *events, last, after = whole.replace("\r\n", "\n").split("\n\n")
+    assert events == complete and after == ""
+    name, data = last.split("\n")
     assert name == "event: error"
     error = json.loads(data.removeprefix("data: "))
     assert error["error"]["code"] == "worker_lost"
     assert error["detail"] == error["error"]["message"]
+
+
+async def test_an_event_in_pieces_arrives_whole(gateway, worker):
+    """What a dying worker's half event and a slow worker's have in common: more may come, or not."""
+    gateway.route(worker)
+    async with gateway.open_chat(
+        {"do": "parts", "parts": ["data: {", '"a"', ": 1}\n", "\ndata: 2", "\n\n"]}
+    ) as response:
+        pieces = [piece async for piece in response.content.iter_any()]
+    assert b"".join(pieces) == b'data: {"a": 1}\n\ndata: 2\n\n'
+    assert pieces[0].startswith(b'data: {"a": 1}\n\n')
+
+
+async def test_a_stream_that_ends_well_loses_nothing(gateway, worker):
+    gateway.route(worker)
+    async with gateway.open_chat({"do": "parts", "parts": ["data: 1\n\n", "data: [DONE]\n"]}) as response:
+        assert await response.content.read() == b"data: 1\n\ndata: [DONE]\n"
 
 
 async def test_half_an_answer_is_not_taken_for_whole(gateway, start_worker):

@@ -66,6 +66,15 @@ async def events(scope: Any, wish: Any, body: bytes, receive: Any, send: Any) ->
     await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
 
 
+async def parts(scope: Any, wish: Any, body: bytes, receive: Any, send: Any) -> None:
+    """A stream whose bytes are written in these parts."""
+    await begin(send, "text/event-stream")
+    for part in wish["parts"]:
+        await more(send, part.encode())
+        await asyncio.sleep(0.01)  # so that they are likely to travel one by one
+    await send({"type": "http.response.body", "body": b""})
+
+
 async def flood(scope: Any, wish: Any, body: bytes, receive: Any, send: Any) -> None:
     await begin(send, "application/octet-stream")
     seen["sent"] = 0
@@ -96,7 +105,7 @@ async def die(scope: Any, wish: Any, body: bytes, receive: Any, send: Any) -> No
     os._exit(1)
 
 
-DEEDS = {"echo": echo, "refuse": refuse, "events": events, "flood": flood, "stall": stall, "die": die}
+DEEDS = {"echo": echo, "refuse": refuse, "events": events, "parts": parts, "flood": flood, "stall": stall, "die": die}
 
 if __name__ == "__main__":
     uvicorn.run(app, uds=sys.argv[1], log_level="warning", access_log=False, lifespan="off", http="httptools")

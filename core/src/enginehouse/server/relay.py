@@ -23,6 +23,7 @@ from .flights import Flights, aborted
 from .meters import Meter, Meters
 from .upstream import Answer, Pool, WorkerGone
 from .watch import Watch
+from .whole_events import WholeEvents
 
 ATTEMPTS = 2  # a worker that dies is one accident; a request that meets two may well be their cause
 LOST_RETRY_AFTER = 1  # seconds: another replica serves at once, a new worker takes a few seconds
@@ -200,46 +201,56 @@ def _lost(model: str, how: str) -> WorkerLost:
 
 
 class _Out:
-    """Passes a worker's bytes on as they are."""
+    """Passes a worker's bytes on as they are; of a stream, whole events."""
 
-    __slots__ = ("_last", "_send", "_streams", "bytes", "request_id", "status")
+    __slots__ = ("_begun", "_events", "_send", "bytes", "request_id", "status")
 
     def __init__(self, send: Send, request_id: bytes) -> None:
         self._send = send
         self.request_id = request_id
         self.status = CLIENT_CLOSED
         self.bytes = 0
-        self._last = b""
-        self._streams: bool | None = None
+        self._begun = False
+        self._events: WholeEvents | None = None
 
     async def refuse(self, error: EnginehouseError) -> None:
         await send_error(self._send, error, self.request_id)
 
     async def relay(self, opened: Opened, model: str) -> None:
         """The whole answer, piece by piece as it comes."""
-        answer, piece = opened.answer, opened.first
+        answer = opened.answer
         self.status = answer.status
         headers = [header for header in answer.headers if header[0] in _PASSED_ON]
         headers.append((b"x-request-id", self.request_id))
         await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        self._streams = _is_event_stream(headers)
+        self._begun = True
+        if _is_event_stream(headers):
+            self._events = WholeEvents()
         try:
-            while not answer.ended:
-                await self._piece(piece, more=True)
-                self._last = piece
-                piece = await answer.piece()
-            await self._piece(piece, more=False)
+            await self._pass_on(answer, opened.first)
         except WorkerGone:
             await self.break_off(
                 WorkerLost(f"The worker of model {model!r} died while it answered; what came so far is not the whole.")
             )
 
     async def break_off(self, error: EnginehouseError) -> None:
-        if self._streams is None:
+        if not self._begun:
             await self.refuse(error)
-        elif self._streams:
-            await self._piece(_error_event(error, self._last), more=False)
+        elif self._events is not None:
+            await self._piece(_error_event(error, self._events.whole), more=False)
         # else: returning in mid answer makes the server cut the connection, so that nobody takes it for whole
+
+    async def _pass_on(self, answer: Answer, piece: bytes) -> None:
+        events = self._events
+        while not answer.ended:
+            if events is not None:
+                piece = events.cut(piece)
+            if piece:
+                await self._piece(piece, more=True)
+            piece = await answer.piece()
+        if events is not None:
+            piece = events.cut(piece) + events.rest()
+        await self._piece(piece, more=False)
 
     async def _piece(self, piece: bytes, *, more: bool) -> None:
         self.bytes += len(piece)
@@ -250,8 +261,7 @@ def _is_event_stream(headers: list[tuple[bytes, bytes]]) -> bool:
     return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers)
 
 
-def _error_event(error: EnginehouseError, last: bytes) -> bytes:
+def _error_event(error: EnginehouseError, whole: bool) -> bytes:
     """The last event of a stream that is not whole; a half event before it is ended first."""
     body: dict[str, Any] = to_wire(error)
-    gap = b"" if not last or last.endswith((b"\n\n", b"\r\n\r\n")) else b"\n\n"
-    return gap + b"event: error\ndata: " + msgspec.json.encode(body) + b"\n\n"
+    return (b"" if whole else b"\n\n") + b"event: error\ndata: " + msgspec.json.encode(body) + b"\n\n"

@@ -24,6 +24,7 @@ from enginehouse.sdk import (
     Tool,
 )
 
+from .dying import write_half_an_event
 from .options import FakeOptions
 
 CRASH_STATUS = 3
@@ -52,6 +53,8 @@ class FakeEngine:
         self._real_requests = 0
         self._leaked: list[bytes] = []
         self.context_length: int | None = options.context_length or context.context_length
+        self.constraints = options.constraints
+        self.adapters = options.adapters
 
     def load(self) -> Coroutine[Any, Any, None] | None:
         self._crash_loading()
@@ -153,6 +156,8 @@ class FakeEngine:
         if pause and not options.flood:
             await asyncio.sleep(pause)
         if number == options.crash_at_token:
+            if options.crash_in_event:
+                write_half_an_event()
             os._exit(CRASH_STATUS)
         if number == options.raise_at_token:
             raise RuntimeError(f"the fake engine broke at token {number}, as it was told")

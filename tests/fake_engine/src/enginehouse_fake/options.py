@@ -26,6 +26,9 @@ class FakeOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
         Literal["raise", "exit", "segv"] | None, Meta(description="Fail while loading, in this way")
     ] = None
     crash_at_token: Annotated[Place | None, Meta(description="The process ends (status 3) at this token")] = None
+    crash_in_event: Annotated[bool, Meta(description="The token of `crash_at_token` is half written at its end")] = (
+        False
+    )
     crash_at_request: Annotated[Place | None, Meta(description="The process ends at this request, 1 = first")] = None
     raise_at_token: Annotated[Place | None, Meta(description="RuntimeError at this token")] = None
     stall_at_token: Annotated[Place | None, Meta(description="Nothing ever comes after this token is due")] = None
@@ -33,4 +36,8 @@ class FakeOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
     leak_bytes: Annotated[Count, Meta(description="Memory lost with every request")] = 0
     ignore_sigterm: Annotated[bool, Meta(description="SIGTERM does nothing")] = False
     block_seconds: Annotated[Seconds, Meta(description="Block the event loop so long before the first token")] = 0.0
+    constraints: Annotated[
+        tuple[str, ...], Meta(description="Kinds of constraint that it says it honours, which it does not")
+    ] = ()
+    adapters: Annotated[tuple[str, ...], Meta(description="Adapters that it says it has")] = ()
     opens_thinking: Annotated[bool, Meta(description="The chat template ends with an opened <think>")] = False
