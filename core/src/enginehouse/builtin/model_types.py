@@ -38,7 +38,7 @@ LLM = ModelType(
 )
 EMBEDDING = ModelType(
     name="embedding",
-    tasks=(),
+    tasks=("embed",),
     abilities=("embed",),
     reports=(
         "model_name",
@@ -54,7 +54,7 @@ EMBEDDING = ModelType(
 )
 RERANK = ModelType(
     name="rerank",
-    tasks=(),
+    tasks=("rerank",),
     abilities=("rerank",),
     reports=("type", "model_name", "model_format", "language", "model_revision", "quantization"),
     registration=RerankRegistration,

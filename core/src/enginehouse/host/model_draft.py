@@ -11,6 +11,7 @@ import msgspec
 from ..sdk import ModelFamily, Variant
 from .chat_templates import abilities_of, thinking_tags_of, tool_parser_of
 
+_ABILITIES = {"embedding": ("embed",), "rerank": ("rerank",)}  # of types whose models can do one thing
 _NOT_IN_A_NAME = re.compile(r"[+/?%#&=\s\x00-\x1f\x7f]+")
 
 
@@ -101,7 +102,7 @@ def family_of(draft: Draft, name: str, model_type: str) -> ModelFamily:
         name=name,
         model_type=model_type,
         variants=(_variant(draft),),
-        abilities=draft.abilities if language_model else (),
+        abilities=draft.abilities if language_model else _ABILITIES.get(model_type, ()),
         context_length=draft.context_length,
         languages=draft.languages,
         description=f"The model in {draft.place}.",

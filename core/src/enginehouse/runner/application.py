@@ -17,11 +17,13 @@ from .answers import Answer
 from .chat import chat_answer
 from .completions import completion_answer
 from .decoding import decode_request
+from .embeddings import EmbeddingAnswer
 from .exchange import ClientGone, Exchange, Receive, Scope, Send
 from .hosting import Hosted, Hosting
 from .metrics import CONTENT_TYPE as METRICS_TYPE
 from .metrics import Metrics
 from .own_chat import OwnChat
+from .reranking import Ranking
 from .sse import error_event
 from .tokens import ask_tokenizer
 from .writing import Writer, as_enginehouse_error
@@ -145,6 +147,10 @@ class Application:
         try:
             if task == "generate":
                 return completion_answer(hosted, request, request_id)
+            if task == "embed":
+                return EmbeddingAnswer(hosted, request, request_id)
+            if task == "rerank":
+                return Ranking(hosted, request, request_id)
             return OwnChat(hosted, request) if hosted.has_chat else await chat_answer(hosted, request, request_id)
         except Exception as error:
             raise as_enginehouse_error(error, request_id) from error

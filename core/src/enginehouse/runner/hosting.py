@@ -46,6 +46,9 @@ class Hosted:
         self.context_length: int | None = getattr(engine, "context_length", order.context_length)
         own = getattr(engine, "default_sampling", None)
         self.sampling = own if isinstance(own, Sampling) else Sampling()
+        self.engine_name = order.engine_name or type(engine).__name__
+        self.constraints: tuple[str, ...] = tuple(getattr(engine, "constraints", ()))
+        self.adapters: tuple[str, ...] = tuple(getattr(engine, "adapters", ()))
         self.tool_parser = _parser(order.tool_parser)
         self.reasoning_parser = _parser(order.reasoning_parser)
 
@@ -61,6 +64,10 @@ class Hosted:
     @property
     def chat(self) -> Method:
         return _method(self.engine, "chat")
+
+    def method(self, task: str) -> Method:
+        """The engine's method for a task. Raises EngineFailed when its class has none."""
+        return _method(self.engine, task)
 
     async def chat_prompt(
         self, messages: tuple[Message, ...], tools: tuple[Tool, ...], options: dict[str, Any]

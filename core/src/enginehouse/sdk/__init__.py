@@ -5,7 +5,19 @@ Needs the standard library, msgspec and pluggy, nothing else.
 
 from .chat import ChatChunk, ChatCompletion, ChatRequest, Message, Tool, Usage
 from .completions import Completion, CompletionRequest
-from .engines import Engine, EngineContext, EngineSpec, Options, TextEngine, Tokenizing
+from .constraints import Constraint, ConstraintKind
+from .embeddings import EmbeddingAnswer, EmbeddingRequest, EmbedRequest, Vectors
+from .engines import (
+    Constraining,
+    EmbeddingEngine,
+    Engine,
+    EngineContext,
+    EngineSpec,
+    Options,
+    RerankEngine,
+    TextEngine,
+    Tokenizing,
+)
 from .errors import (
     BadRequest,
     Cancelled,
@@ -33,6 +45,7 @@ from .model_types import ModelType
 from .parsers import Parser, ParserSpec, ReasoningPart, TextPart, ToolCallPart
 from .provisioners import Environment, EnvironmentNeed, Provision, ProvisionerSpec
 from .registrations import Problem, Registration, Weights
+from .reranking import RerankAnswer, RerankRequest, ScoreRequest, Scores
 from .sources import (
     Fetch,
     FetchProgress,
@@ -59,10 +72,17 @@ __all__ = [
     "Completion",
     "CompletionRequest",
     "Conflict",
+    "Constraining",
+    "Constraint",
+    "ConstraintKind",
     "ContextLengthExceeded",
     "ConvertIdsRequest",
     "DetokenizeAnswer",
     "DetokenizeRequest",
+    "EmbedRequest",
+    "EmbeddingAnswer",
+    "EmbeddingEngine",
+    "EmbeddingRequest",
     "Engine",
     "EngineContext",
     "EngineFailed",
@@ -99,8 +119,13 @@ __all__ = [
     "ProvisionerSpec",
     "ReasoningPart",
     "Registration",
+    "RerankAnswer",
+    "RerankEngine",
+    "RerankRequest",
     "RunnerOrder",
     "Sampling",
+    "ScoreRequest",
+    "Scores",
     "SourceSpec",
     "Task",
     "TextEngine",
@@ -115,6 +140,7 @@ __all__ = [
     "UnknownOption",
     "Usage",
     "Variant",
+    "Vectors",
     "Weights",
     "WorkerLost",
     "WorkerOrder",

@@ -10,8 +10,11 @@ from typing import Any, Protocol
 import msgspec
 
 from .chat import Message, Tool
+from .constraints import ConstraintKind
+from .embeddings import EmbedRequest, Vectors
 from .errors import InvalidSpec
 from .generation import GenerateRequest, Piece
+from .reranking import ScoreRequest, Scores
 from .tasks import TASKS
 
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -142,6 +145,32 @@ class TextEngine(Engine, Protocol):
         self, messages: tuple[Message, ...], tools: tuple[Tool, ...], template_options: dict[str, Any]
     ) -> str | list[int]:
         """The prompt of a conversation, by the model's chat template. Raises BadRequest when the template refuses."""
+        ...
+
+
+class Constraining(Protocol):
+    """What an engine may say beside its tasks, known after `load`; requests for what it does not name are refused."""
+
+    constraints: tuple[ConstraintKind, ...]
+    """Kinds of `GenerateRequest.constraint` that it honours."""
+
+    adapters: tuple[str, ...]
+    """Names of the LoRA weights that it has loaded beside the model: what `GenerateRequest.lora_name` may be."""
+
+
+class EmbeddingEngine(Engine, Protocol):
+    """An engine that declares "embed". It joins the calls of several callers where that fills a batch."""
+
+    def embed(self, request: EmbedRequest) -> Vectors | Awaitable[Vectors] | Iterator[Vectors] | AsyncIterator[Vectors]:
+        """The vectors of all inputs, at once or in several pieces, so that a large answer is written as it is made."""
+        ...
+
+
+class RerankEngine(Engine, Protocol):
+    """An engine that declares "rerank"."""
+
+    def rerank(self, request: ScoreRequest) -> Scores | Awaitable[Scores] | Iterator[Scores] | AsyncIterator[Scores]:
+        """The scores of all documents, at once or in several pieces."""
         ...
 
 

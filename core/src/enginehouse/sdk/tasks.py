@@ -8,6 +8,8 @@ import msgspec
 
 from .chat import ChatChunk, ChatCompletion, ChatRequest
 from .completions import Completion, CompletionRequest
+from .embeddings import EmbeddingAnswer, EmbeddingRequest
+from .reranking import RerankAnswer, RerankRequest
 from .tokens import (
     ConvertIdsRequest,
     DetokenizeAnswer,
@@ -52,6 +54,20 @@ TASKS: dict[str, Task] = {
             answer=Completion,
             chunk=Completion,
             ends_with_done=False,
+        ),
+        Task(
+            name="embed",
+            route="/v1/embeddings",
+            summary="Vectors of texts",
+            request=EmbeddingRequest,
+            answer=EmbeddingAnswer,
+        ),
+        Task(
+            name="rerank",
+            route="/v1/rerank",
+            summary="Order documents by how well they answer a query",
+            request=RerankRequest,
+            answer=RerankAnswer,
         ),
     )
 }
