@@ -18,6 +18,7 @@ from enginehouse.sdk import (
     BadRequest,
     ChatRequest,
     EngineFailed,
+    GenerateRequest,
     Message,
     Piece,
     ReasoningPart,
@@ -119,9 +120,10 @@ def test_sampling_takes_the_models_defaults_and_the_requests_fields() -> None:
 
 
 def test_seeds_count_up_and_stay_in_range() -> None:
-    seeds = [each.sampling.seed for each in requests_of("r", "p", Sampling(seed=2**63 - 1), (), 2, False)]
+    first = GenerateRequest(request_id="", prompt="p", sampling=Sampling(seed=2**63 - 1))
+    seeds = [each.sampling.seed for each in requests_of("r", first, 2)]
     assert seeds == [2**63 - 1, -(2**63)]
-    ids = [each.request_id for each in requests_of("r", "p", Sampling(), (), 3, False)]
+    ids = [each.request_id for each in requests_of("r", first, 3)]
     assert len(set(ids)) == 3 and all(each.startswith("r-") for each in ids)
 
 
@@ -199,7 +201,7 @@ def test_template_kwargs_must_be_an_object(bad) -> None:
         (b"{bad", None, "malformed JSON"),
         (b"", None, "malformed JSON"),
         (b'{"model": "\xff"}', None, "malformed JSON"),
-        (b'{"guided_json": ' + b"[" * 100_000, None, "malformed JSON"),
+        (b'{"guided_json": {"a": ' + b"[" * 100_000, None, "malformed JSON"),
         (b"[]", None, "object"),
         (b'{"model": "m"}', "messages", "'messages' is missing"),
         (b'{"messages": []}', "model", "'model' is missing"),

@@ -18,7 +18,12 @@ TOOL = {"type": "function", "function": {"name": "add"}}
         ({"max_completion_tokens": 5000}, "max_completion_tokens", "invalid_request", "5000"),
         ({"tools": [TOOL]}, "tools", "not_supported", "'tools'"),
         ({"response_format": {"type": "json_object"}}, "response_format", "not_supported", "json_object"),
-        ({"response_format": {"type": "json_schema"}}, "response_format", "not_supported", "json_schema"),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {}}},
+            "response_format",
+            "not_supported",
+            "json_schema",
+        ),
         ({"guided_json": {"type": "object"}}, "guided_json", "not_supported", "leave"),
         ({"guided_regex": "a+"}, "guided_regex", "not_supported", "leave"),
         ({"guided_choice": ["a"]}, "guided_choice", "not_supported", "leave"),

@@ -123,6 +123,7 @@ def _runner(
         tasks=plan.tasks,
         model_path=str(main_file(plan.variant, workshop.weights)),
         device=plan.device,
+        engine_name=engine.name,
         option_values=plan.options,
         context_length=family.context_length,
         abilities=family.abilities,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -33,13 +34,13 @@ from ..sdk.chat import (
 )
 from .answers import Answer, Heading, Logprobs, bounded, heading_of, usage_of, utf8
 from .calls import Method
+from .constraints import adapter_of, constraint_of, refused_tools, without_thinking
 from .conversation import characters_of, conversation_of, template_options_of, tools_of
 from .hosting import Hosted
 from .parsing import ParserChain, Part, chain_of
 from .sse import DONE
 from .text import (
     TextChoice,
-    check_constraints,
     check_max_tokens,
     check_prompt,
     requests_of,
@@ -225,22 +226,37 @@ class ChatStream(_ChatAnswer):
 
 async def chat_answer(hosted: Hosted, request: ChatRequest, request_id: str) -> Answer:
     """Checks a chat request and prepares its answer. Raises BadRequest that names the field."""
-    check_constraints(request)
+    constraint = constraint_of(request, hosted)
     abilities = hosted.order.abilities
     messages = conversation_of(request.messages, abilities)
     check_prompt(characters_of(messages), "characters", hosted.context_length, "messages")
     tools = tools_of(request, abilities)
+    if constraint is not None and tools:
+        raise refused_tools(constraint)
     stops = stops_of(request, hosted.order.stop)
     wants_logprobs = _logprobs_of(request)
     n = request.n or 1
     sampling = sampling_of(request, hosted.sampling, max_tokens=_max_tokens(request, hosted), logprobs=wants_logprobs)
-    prompt = await _prompt(hosted, request, messages, tools)
-    requests = requests_of(request_id, prompt, sampling, stops, n, special=True)
+    options = template_options_of(request, hosted.order.enable_thinking)
+    if constraint is not None:
+        options = without_thinking(options, request, constraint)
+    prompt = await _prompt(hosted, messages, tools, options)
+    first = GenerateRequest(
+        request_id=request_id,
+        prompt=prompt,
+        sampling=sampling,
+        special_tokens=True,
+        stop=stops,
+        constraint=constraint,
+        lora_name=adapter_of(request, hosted),
+    )
+    requests = requests_of(request_id, first, n)
     one_call = request.parallel_tool_calls is False
+    reasoning = None if constraint else hosted.reasoning_parser
     parts = [
         ChatParts(
             TextChoice(stops, wants_logprobs is not None),
-            chain_of(hosted.reasoning_parser, hosted.tool_parser, prompt, tools),
+            chain_of(reasoning, hosted.tool_parser, prompt, tools),
             one_call,
         )
         for _ in range(n)
@@ -253,9 +269,8 @@ async def chat_answer(hosted: Hosted, request: ChatRequest, request_id: str) -> 
 
 
 async def _prompt(
-    hosted: Hosted, request: ChatRequest, messages: tuple[Message, ...], tools: tuple[Tool, ...]
+    hosted: Hosted, messages: tuple[Message, ...], tools: tuple[Tool, ...], options: dict[str, Any]
 ) -> str | list[int]:
-    options = template_options_of(request, hosted.order.enable_thinking)
     prompt = await hosted.chat_prompt(messages, tools, options)
     unit = "characters" if isinstance(prompt, str) else "tokens"
     check_prompt(len(prompt), unit, hosted.context_length, "messages")

@@ -10,11 +10,11 @@ from ..sdk import BadRequest, Completion, CompletionRequest, GenerateRequest, No
 from ..sdk.completions import CompletionChoice, CompletionLogprobs
 from .answers import Answer, Heading, Logprobs, bounded, heading_of, usage_of
 from .calls import Method
+from .constraints import adapter_of, constraint_of
 from .hosting import Hosted
 from .sse import DONE
 from .text import (
     TextChoice,
-    check_constraints,
     check_max_tokens,
     check_prompt,
     requests_of,
@@ -146,15 +146,22 @@ class CompletionStream(_CompletionAnswer):
 
 def completion_answer(hosted: Hosted, request: CompletionRequest, request_id: str) -> Answer:
     """Checks a completions request and prepares its answer. Raises BadRequest that names the field."""
-    check_constraints(request)
     n = request.n or 1
     _check_extras(request, n)
     prompts = _prompts(request, hosted.context_length)
     stops = stops_of(request, hosted.order.stop)
     check_max_tokens(request.max_tokens, hosted.context_length)
     sampling = sampling_of(request, hosted.sampling, max_tokens=request.max_tokens, logprobs=request.logprobs)
+    first = GenerateRequest(
+        request_id=request_id,
+        prompt="",
+        sampling=sampling,
+        stop=stops,
+        constraint=constraint_of(request, hosted),
+        lora_name=adapter_of(request, hosted),
+    )
     requests = [
-        each for prompt in prompts for each in requests_of(request_id, prompt, sampling, stops, n, special=False)
+        each for prompt in prompts for each in requests_of(request_id, msgspec.structs.replace(first, prompt=prompt), n)
     ]
     head = heading_of("cmpl", request_id, hosted.model_uid)
     echo = bool(request.echo)

@@ -9,6 +9,7 @@ import msgspec
 
 from ..sdk import BadRequest, ChatChunk, ChatCompletion, ChatRequest, EngineFailed, Usage
 from .answers import usage_of
+from .constraints import adapter_of, constraint_of
 from .hosting import Hosted
 from .sse import DONE, event
 
@@ -22,6 +23,8 @@ class OwnChat:
     def __init__(self, hosted: Hosted, request: ChatRequest) -> None:
         if not request.messages:
             raise BadRequest("`messages` is empty; give at least one message.", param="messages")
+        constraint_of(request, hosted)  # refused here where the engine cannot honour it, and else read by itself
+        adapter_of(request, hosted)
         self.stream = bool(request.stream)
         self.method = hosted.chat
         self.requests: Sequence[Any] = (request,)

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ..sdk import BadRequest, ContextLengthExceeded, EngineFailed, GenerateRequest, NotSupported, Piece, Sampling
+from ..sdk import BadRequest, ContextLengthExceeded, EngineFailed, GenerateRequest, Piece, Sampling
 from ..sdk import TokenLogprob as Logprob
 from ..sdk.chat import SamplingFields
 from .stops import StopScanner
@@ -19,7 +19,6 @@ CHARACTERS_PER_TOKEN = 64  # no tokenizer packs more into a token on average; to
 LEAST_TOP_P = 1e-6  # top_p 0 means "only the likeliest", and Sampling's top_p is above 0
 MOST_MIN_P = 1 - 1e-6
 _COPIED = ("temperature", "repetition_penalty", "presence_penalty", "frequency_penalty", "seed", "ignore_eos")
-_CONSTRAINTS = ("guided_json", "guided_regex", "guided_choice", "guided_grammar", "guided_json_object")
 _serial = itertools.count()
 
 
@@ -119,25 +118,6 @@ def stops_of(request: SamplingFields, own: tuple[str, ...]) -> tuple[str, ...]:
     return (*own, *given)
 
 
-def check_constraints(request: SamplingFields) -> None:
-    """Raises NotSupported for what would need constrained decoding, and for adapters."""
-    kind = (request.response_format or {}).get("type", "text")
-    if kind != "text":
-        raise NotSupported(
-            f"response_format {kind!r} is not supported by this engine; ask for the format in the prompt "
-            'and leave response_format out, or send {"type": "text"}.',
-            param="response_format",
-        )
-    for name in _CONSTRAINTS:
-        if getattr(request, name):
-            raise NotSupported(f"{name} is not supported by this engine; leave it out.", param=name)
-    if request.lora_name:
-        raise NotSupported(
-            f"This model has no adapter {request.lora_name!r}: adapters are not supported yet; leave lora_name out.",
-            param="lora_name",
-        )
-
-
 def check_max_tokens(max_tokens: int | None, context_length: int | None, param: str = "max_tokens") -> None:
     """Raises BadRequest when more is asked for than the whole context holds."""
     if max_tokens is not None and context_length is not None and max_tokens > context_length:
@@ -160,17 +140,11 @@ def check_prompt(length: int, unit: str, context_length: int | None, param: str)
         )
 
 
-def requests_of(
-    request_id: str, prompt: str | list[int], sampling: Sampling, stops: tuple[str, ...], n: int, special: bool
-) -> list[GenerateRequest]:
-    """One GenerateRequest for each of `n` choices, seeds counting up from the request's."""
+def requests_of(request_id: str, first: GenerateRequest, n: int) -> list[GenerateRequest]:
+    """`n` requests like `first`, each with an id of its own, seeds counting up from the first's."""
     return [
-        GenerateRequest(
-            request_id=f"{request_id}-{next(_serial)}",
-            prompt=prompt,
-            sampling=_seeded(sampling, index),
-            special_tokens=special,
-            stop=stops,
+        msgspec.structs.replace(
+            first, request_id=f"{request_id}-{next(_serial)}", sampling=_seeded(first.sampling, index)
         )
         for index in range(n)
     ]

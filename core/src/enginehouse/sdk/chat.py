@@ -63,7 +63,43 @@ class StreamOptions(msgspec.Struct):
     include_usage: bool | None = None
 
 
-class SamplingFields(msgspec.Struct, kw_only=True):
+class GuidedFields(msgspec.Struct, kw_only=True):
+    """What an answer must look like, in vLLM's words. At most one of the first five.
+
+    guided_json: a JSON schema, or its text. guided_decoding_backend: names a library of vLLM's; which one is used
+    here is the engine's affair, and the answer fits all the same.
+    """
+
+    guided_json: dict[str, Any] | bool | str | None = None
+    guided_json_object: bool | None = None
+    guided_regex: str | None = None
+    guided_choice: list[str] | None = None
+    guided_grammar: str | None = None
+    guided_whitespace_pattern: str | None = None
+    guided_decoding_backend: str | None = None
+
+
+class ExtraBody(GuidedFields, kw_only=True):
+    """Fields of vLLM's that Xinference's clients send in an object of their own."""
+
+
+class ResponseSchema(msgspec.Struct):
+    """schema: left out, any JSON object will do."""
+
+    name: str | None = None
+    schema: dict[str, Any] | bool | None = None
+    strict: bool | None = None
+    description: str | None = None
+
+
+class ResponseFormat(msgspec.Struct):
+    """OpenAI's way to say what an answer must look like. type: text, json_object or json_schema."""
+
+    type: str = "text"
+    json_schema: ResponseSchema | None = None
+
+
+class SamplingFields(GuidedFields, kw_only=True):
     """What chat and completions have in common: how to sample, and how to answer."""
 
     model: str
@@ -86,12 +122,8 @@ class SamplingFields(msgspec.Struct, kw_only=True):
     request_id: str | None = None
     user: str | None = None
     lora_name: str | None = None
-    response_format: dict[str, Any] | None = None
-    guided_json: Any = None
-    guided_regex: str | None = None
-    guided_choice: list[str] | None = None
-    guided_grammar: str | None = None
-    guided_json_object: bool | None = None
+    response_format: ResponseFormat | None = None
+    extra_body: ExtraBody | None = None
 
 
 class ChatRequest(SamplingFields, kw_only=True):

@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from .constraints import Constraint
+
 FinishReason = Literal["stop", "length"]
 
 
@@ -39,6 +41,9 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     special_tokens: whether a text prompt already spells out its special tokens (a rendered chat template does).
     stop: the runner cuts the answer at these; an engine that can stop by itself may use them as a hint.
+    constraint: only of a kind that the engine names in its `constraints`. One that cannot be read is a BadRequest
+        with the library's words, raised before the first piece.
+    lora_name: one of the engine's `adapters`; None for the model as it is.
     """
 
     request_id: str
@@ -46,6 +51,8 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     sampling: Sampling = Sampling()
     special_tokens: bool = False
     stop: tuple[str, ...] = ()
+    constraint: Constraint | None = None
+    lora_name: str | None = None
 
 
 class TokenLogprob(msgspec.Struct, frozen=True, gc=False):

@@ -36,6 +36,7 @@ class RunnerOrder(msgspec.Struct, frozen=True, kw_only=True):
     tasks: tuple[str, ...]
     model_path: str
     device: str
+    engine_name: str = ""
     option_values: dict[str, Any] = {}
     context_length: int | None = None
     abilities: tuple[str, ...] = ()
