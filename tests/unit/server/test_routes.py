@@ -161,7 +161,7 @@ async def test_about_the_server(gateway):
     ("method", "path", "status"),
     [
         ("GET", "/nowhere", 404),
-        ("POST", "/v1/embeddings", 404),
+        ("POST", "/v1/nowhere", 404),
         ("GET", "/v1/chat/completions", 405),
         ("PUT", "/v1/models", 405),
         ("POST", "/health", 405),

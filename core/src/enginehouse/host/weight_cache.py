@@ -106,7 +106,7 @@ def _describe(
     reference = parse_hub_reference(manifest.uri.partition(":")[2])
     return CachedWeights(
         model_name=family.name if family else reference.repository,
-        model_version=_version(family, variant) if family and variant else folder.name,
+        model_version=version_of(family, variant) if family and variant else folder.name,
         uri=manifest.uri,
         path=str(folder),
         bytes=_bytes(folder),
@@ -119,7 +119,8 @@ def _describe(
     )
 
 
-def _version(family: ModelFamily, variant: Variant) -> str:
+def version_of(family: ModelFamily, variant: Variant) -> str:
+    """How one variant of a family is called, as Xinference calls it."""
     return f"{family.name}--{variant.size_in_billions}B--{variant.format}--{variant.quantization}"
 
 

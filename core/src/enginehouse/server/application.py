@@ -23,9 +23,12 @@ from . import (
     families,
     keys,
     models,
+    nodes,
     registrations,
     replicas,
+    request_progress,
     responses,
+    versions,
 )
 from .errors import handle_errors
 from .gate import Gate
@@ -81,12 +84,15 @@ def _build_rest(grounds: Grounds, relay: Relay) -> FastAPI:
     for route in all_routes(app.routes):
         needs("public")(route.endpoint)  # the framework's own: they describe the API, which is no secret
     app.include_router(cluster.router)
+    app.include_router(nodes.router)
     app.include_router(keys.router)
     app.include_router(anthropic.router)
     app.include_router(responses.router)
     app.include_router(abort.router)  # before the models': a uid may hold slashes
     app.include_router(replicas.router)  # before the models': a uid may hold slashes
     app.include_router(families.router)
+    app.include_router(versions.router)  # before the models': a type and a name look like a uid with slashes
+    app.include_router(request_progress.router)
     app.include_router(models.router)
     app.include_router(declarations.router)
     app.include_router(engines.router)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from importlib.metadata import version
 
 from fastapi import APIRouter
@@ -14,7 +13,7 @@ from starlette.responses import Response
 from ..host.routing import RETRY_AFTER_SECONDS
 from ..sdk import NotReady
 from . import describe, schemas
-from .deployment_meters import deployment_metrics
+from .deployment_meters import deployment_metrics, memory_metric
 from .meters import Meters
 from .permissions import needs
 from .surface import TheGrounds, TheHouse, answer, errors
@@ -54,13 +53,6 @@ async def ready(house: TheHouse) -> Response:
     return answer({"status": "ok"})
 
 
-@router.get("/status", response_model=schemas.Status, operation_id="status", summary="Uptime, and models by status")
-@needs("read")
-async def status(grounds: TheGrounds) -> Response:
-    models = {view.model_uid: view.status for view in grounds.house.deployments.views()}
-    return answer({"uptime": int(time.time() - grounds.started), "workers": {}, "models": models})
-
-
 @router.get("/v1/cluster/auth", response_model=schemas.Auth, operation_id="get_auth", summary="Whether keys are asked")
 @needs("public")
 async def get_auth(house: TheHouse) -> Response:
@@ -93,9 +85,13 @@ async def metrics(grounds: TheGrounds) -> Response:
 
     A worker that does not answer within a second is left out: `enginehouse_worker_up` is 0 for it.
     """
-    observed = grounds.house.deployments.observed()
-    own = [*_registry(grounds.meters).collect(), *deployment_metrics(observed)]
-    pages = await read_pages(ready_workers(each.view for each in observed))
+    deployments = grounds.house.deployments
+    observed = deployments.observed()
+    own = [*_registry(grounds.meters).collect(), *deployment_metrics(observed, deployments.load_counts)]
+    pages, memory = await asyncio.gather(
+        read_pages(ready_workers(each.view for each in observed)), memory_metric(observed)
+    )
+    own.append(memory)
     text = await asyncio.to_thread(render, own, pages)  # many workers' pages are more than a moment's work
     return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})
 

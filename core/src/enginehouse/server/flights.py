@@ -43,6 +43,10 @@ class Flights:
         if self._flights.get(request_id) is flight:
             del self._flights[request_id]
 
+    def knows(self, request_id: bytes) -> bool:
+        """Whether a request with this id is under way."""
+        return request_id in self._flights
+
     def check(self, model: str, request_id: bytes) -> None:
         """Raises Cancelled for an id that is blocked."""
         if not self._blocked:

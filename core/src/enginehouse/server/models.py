@@ -77,10 +77,10 @@ async def launch_model(
         house = grounds.house
         outlook = await foretell(launch, house.plugins, house.settings)
         return answer(describe_outlook(outlook, await house.deployments.evicts(outlook.plan)))
-    wait = _wish_to_wait(body) if wait_ready is None else wait_ready
+    wait = wish_to_wait(body) if wait_ready is None else wait_ready
     uid = await grounds.house.deployments.launch(launch)
     if wait:
-        await _until_ready(grounds, uid)
+        await until_ready(grounds, uid)
     return answer({"model_uid": uid})
 
 
@@ -220,7 +220,7 @@ async def read_json(request: Request, grounds: Grounds) -> Any:
         raise BadRequest(f"The body is not JSON: {error}.") from error
 
 
-def _wish_to_wait(body: dict[str, Any]) -> bool:
+def wish_to_wait(body: dict[str, Any]) -> bool:
     wish = body.get("wait_ready")
     if wish is None:
         return True
@@ -229,7 +229,7 @@ def _wish_to_wait(body: dict[str, Any]) -> bool:
     return wish
 
 
-async def _until_ready(grounds: Grounds, uid: str) -> None:
+async def until_ready(grounds: Grounds, uid: str) -> None:
     """Waits for the model, but not for one that comes up after the server has left."""
     ready = asyncio.ensure_future(grounds.house.deployments.wait_ready(uid))
     stopping = asyncio.ensure_future(grounds.stopping.wait())

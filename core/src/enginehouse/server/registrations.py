@@ -16,23 +16,9 @@ from . import schemas
 from .models import known, read_json
 from .permissions import needs
 from .registered import describe_in_detail, describe_registration
-from .surface import TheGrounds, TheHouse, answer, errors
+from .surface import TheGrounds, TheHouse, answer, described_body, errors
 
 router = APIRouter(prefix="/v1", tags=["models"])
-
-_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": schemas.NewRegistration.model_json_schema()}},
-    }
-}
-
-_INSPECT_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": schemas.ToInspect.model_json_schema()}},
-    }
-}
 
 
 @router.post(
@@ -41,7 +27,7 @@ _INSPECT_BODY = {
     operation_id="register_model",
     summary="Make a model of your own known",
     responses=errors(e400="The registration is wrong (a sentence for each field), or its name is taken."),
-    openapi_extra=_BODY,
+    openapi_extra=described_body(schemas.NewRegistration),
 )
 @needs("admin")
 async def register_model(model_type: str, request: Request, grounds: TheGrounds) -> Response:
@@ -107,7 +93,7 @@ async def unregister_model(model_type: str, name: str, house: TheHouse) -> Respo
     operation_id="inspect_model",
     summary="Draft a registration from weights",
     responses=errors(e400="There are no weights, or they are cut off or of no known kind."),
-    openapi_extra=_INSPECT_BODY,
+    openapi_extra=described_body(schemas.ToInspect),
 )
 @needs("admin")
 async def inspect(request: Request, grounds: TheGrounds) -> Response:

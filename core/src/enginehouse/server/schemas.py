@@ -95,6 +95,56 @@ class Families(BaseModel):
     hybrid: list[str]
 
 
+class VllmFamilies(BaseModel):
+    """Names of language models by ability."""
+
+    chat: list[str]
+    generate: list[str]
+
+
+class TypeToUpdate(Open):
+    model_type: str
+
+
+class TypeUpdate(Open):
+    model_type: str
+    message: str
+    updated: bool
+
+
+class CatalogueUpdate(Open):
+    data: TypeUpdate
+
+
+class ModelVersion(Open):
+    """A variant of a model. model_file_location: its path by machine, when it lies there."""
+
+    model_version: str
+    model_file_location: dict[str, str] | None
+    cache_status: bool
+    model_format: str
+    model_size_in_billions: int | str
+    quantization: str
+
+
+class VersionToLaunch(Open):
+    """As a launch, but for the model, which `model_version` names; other fields are the engine's options."""
+
+    model_version: str
+    model_type: str = "LLM"
+    model_engine: str | None = None
+    model_uid: str | None = None
+    replica: int | None = 1
+    n_gpu: int | str | None = "auto"
+    replica_config: list[dict[str, Any]] | None = None
+
+
+class RequestProgress(Open):
+    """progress: 0 to 1; 0 while the engine says nothing about it."""
+
+    progress: float
+
+
 class Prompt(Open):
     chat_template: str | None
     stop_token_ids: list[int]
@@ -202,11 +252,6 @@ class Auth(Open):
 
 class Version(Open):
     version: str
-
-
-class Status(Open):
-    uptime: int
-    models: dict[str, str]
 
 
 class Alive(Open):

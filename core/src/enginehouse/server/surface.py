@@ -8,9 +8,11 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import Depends, Request
+from pydantic import BaseModel
 from starlette.responses import Response
 
 from ..host.house import House
+from ..host.machine_load import LoadWatch
 from .meters import Meters
 from .schemas import Error
 
@@ -22,6 +24,7 @@ class Grounds(msgspec.Struct, frozen=True):
     meters: Meters
     stopping: asyncio.Event
     started: float = msgspec.field(default_factory=time.time)
+    load: LoadWatch = msgspec.field(default_factory=LoadWatch)
 
 
 async def _house(request: Request) -> House:
@@ -43,6 +46,11 @@ Responses = dict[int | str, dict[str, Any]]
 def errors(**meanings: str) -> Responses:
     """Documents a route's errors: `errors(e400="...", e503="...")`."""
     return {int(name[1:]): {"model": Error, "description": text} for name, text in meanings.items()}
+
+
+def described_body(model: type[BaseModel]) -> dict[str, Any]:
+    """Documents the JSON body of a route that reads it itself, as its `openapi_extra`."""
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": model.model_json_schema()}}}}
 
 
 def answer(value: Any, status: int = 200) -> Response:
