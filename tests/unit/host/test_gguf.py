@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from enginehouse.host.gguf import BrokenGguf, read_gguf
 from enginehouse.host.model_draft import registration_of
 from enginehouse.host.model_folders import draft_from_path
 from enginehouse.sdk import BadRequest
+from enginehouse.sdk.gguf import BrokenGguf, read_gguf
 
 U8, I8, U16, I16, U32, I32, F32, BOOL, STRING, ARRAY, U64, I64, F64 = range(13)
 FORMS = {U8: "B", I8: "b", U16: "H", I16: "h", U32: "I", I32: "i", F32: "f", BOOL: "?", U64: "Q", I64: "q", F64: "d"}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..sdk import BadRequest
-from .gguf import BrokenGguf, Gguf, read_gguf
+from ..sdk.gguf import BrokenGguf, Gguf, read_gguf
 from .model_draft import Draft, spell_size
 
 _PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$", re.I)

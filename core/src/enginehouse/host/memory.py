@@ -18,7 +18,7 @@ from ..sdk import (
     Variant,
     size_in_billions,
 )
-from .gguf import read_gguf
+from ..sdk.gguf import read_gguf
 from .model_config import ModelShape, shape_of, shape_of_gguf
 from .targets import resolve
 from .weight_headers import weight_bytes

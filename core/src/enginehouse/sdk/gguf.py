@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from ..sdk import BadRequest
+from .errors import BadRequest
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
