@@ -9,9 +9,12 @@ import signal
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 DASHBOARD = Path(__file__).parents[2] / "deploy" / "grafana" / "enginehouse.json"
+GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "watch-a-server.md"
+_SUFFIX = re.compile(r"_(?:total|bucket|count|sum|created)$")
 _NAME = re.compile(r"\b(?:enginehouse|process)_[a-z_]+")
 
 
@@ -34,6 +37,12 @@ def test_a_server_without_models_tells_of_none(server) -> None:
     assert "enginehouse_worker_up" not in samples(server)
 
 
+def proportional_bytes(pid: int) -> int:
+    """What a process takes as the kernel counts it at this moment."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024
+
+
 def test_the_workers_metrics_are_those_of_their_models(server) -> None:
     first, second = server.launch(model_uid="one", replica=2), server.launch(model_uid="two", tokens=3)
     assert server.complete(second).status_code == 200
@@ -45,7 +54,9 @@ def test_the_workers_metrics_are_those_of_their_models(server) -> None:
     assert value(server, "enginehouse_replicas_ready", model="one") == 2
     assert value(server, "enginehouse_load_seconds_count", model="one") == 2
     assert value(server, "enginehouse_requests_queued", model="two") == 0
-    assert value(server, "enginehouse_memory_bytes", model="two", device="memory") >= 0
+    estimated = value(server, "enginehouse_memory_estimated_bytes", model="two", device="memory")
+    measured = value(server, "enginehouse_memory_bytes", model="two", device="memory")
+    assert estimated > 0 and measured == pytest.approx(proportional_bytes(server.pid(second)), rel=0.5)
     assert 0 < value(server, "enginehouse_load_seconds_sum", model="two") < 90
     lines = server.client.get("/metrics").text.splitlines()
     headings = Counter(" ".join(line.split()[:3]) for line in lines if line.startswith("#"))
@@ -75,6 +86,26 @@ def test_a_worker_that_does_not_answer_is_left_out_and_counted(server, wait) -> 
         server.client.delete(f"/v1/models/{each}")
 
 
+def test_loads_are_counted_by_how_they_end(new_server, wait) -> None:
+    server = new_server()
+    assert "enginehouse_loads_total" not in samples(server)
+    server.client.delete(f"/v1/models/{server.launch()}")
+    failed = server.client.post("/v1/models", json={"model_name": "fake-model", "load_crash": "raise"})
+    assert failed.status_code == 503
+    body = {"model_name": "fake-model", "model_uid": "slow", "load_seconds": 60, "wait_ready": False}
+    assert server.client.post("/v1/models", json=body).status_code == 200
+    server.pid("slow")
+    assert server.client.post("/v1/models/slow/cancel").status_code == 200
+    counts = {outcome: loads(server, outcome) for outcome in ("ready", "failed", "cancelled")}
+    assert counts == {"ready": 1, "failed": 1, "cancelled": 1}
+    os.kill(server.pid(server.launch(model_uid="again")), signal.SIGKILL)
+    wait(lambda: loads(server, "ready") == 3, what="the load after a death")
+
+
+def loads(server, outcome: str) -> float:
+    return value(server, "enginehouse_loads_total", engine="fake", outcome=outcome)
+
+
 def test_every_metric_of_the_dashboard_is_there(server) -> None:
     dashboard = json.loads(DASHBOARD.read_text())
     queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
@@ -83,7 +114,11 @@ def test_every_metric_of_the_dashboard_is_there(server) -> None:
     uid = server.launch(model_uid="shown")
     assert server.complete(uid).status_code == 200
     assert server.complete(uid, max_tokens=-1).status_code == 400
-    assert len(wanted) > 15 and not wanted - samples(server).keys()
+    told = samples(server)
+    assert len(wanted) > 15 and not wanted - told.keys()
+    documented = set(_NAME.findall(GUIDE.read_text()))
+    families = {_SUFFIX.sub("", name) for name in told if name.startswith("enginehouse_")}
+    assert not families - {_SUFFIX.sub("", name) for name in documented}
     server.client.delete(f"/v1/models/{uid}")
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 
 from ..sdk import BadRequest, Conflict, ModelNotFound
 from .deployment import Deployment
 from .ground import Ground
 from .hubs import default_uid
 from .launch_request import LaunchRequest, check_uid
+from .loads import Load, Outcome, Phase
 from .observation import Observation
 from .placement import Place
 from .planning import Plan
@@ -24,11 +26,17 @@ ADOPTED_SECONDS = 2.0  # a ready worker answers /health in milliseconds; the ser
 
 
 class Deployments:
-    """The registry of deployments, by uid."""
+    """The registry of deployments, by uid.
+
+    load_counts: loads since the server's start, by engine and outcome, of models that are gone too.
+    load_listeners: each is called with every load that is over; to be quick, and not to raise.
+    """
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
         self._deployments: dict[str, Deployment] = {}
+        self.load_counts: Counter[tuple[str, Outcome]] = Counter()
+        self.load_listeners: list[Callable[[Load], None]] = []
         self._declaring = asyncio.Lock()  # so that two launches cannot take one uid
 
     async def plan(self, request: LaunchRequest) -> Plan:
@@ -44,14 +52,16 @@ class Deployments:
 
         Raises Conflict when the uid is taken, what planning raises, StateUnavailable when it could not be kept.
         """
+        began = time.time()
         plan = await self._ground.plan(request)
+        planned = Phase("plan", began, time.time())
         async with self._declaring:
             uid = self._free_uid(request)
             declared = Declared(uid=uid, request=request, created_ts=time.time())
             if uid in self._deployments:
                 await self._end(uid)  # one that failed: this launch takes its place
             await self._ground.store.declare(declared)
-            self._begin(declared, plan)
+            self._begin(declared, plan, planned)
         return uid
 
     async def wait_ready(self, uid: str) -> None:
@@ -131,18 +141,28 @@ class Deployments:
         await asyncio.gather(*(deployment.stop(leave) for deployment in deployments))
         self._deployments.clear()
 
-    def _begin(self, declared: Declared, plan: Plan) -> None:
-        self._add(declared, plan).start()
+    def _begin(self, declared: Declared, plan: Plan, planned: Phase) -> None:
+        deployment = self._add(declared, plan)
+        deployment.loads.planned = planned
+        deployment.start()
 
     def _add(self, declared: Declared, plan: Plan | None) -> Deployment:
         deployment = Deployment(declared, self._ground, plan)
+        deployment.loads.tell = self._tell
         self._deployments[declared.uid] = deployment
         return deployment
 
     def _observe(self, deployment: Deployment) -> Observation:
         holding, route = deployment.holding(), self._ground.routing.get(deployment.uid)
         queued = len(route.turns) if route is not None and route.turns is not None else 0
-        return Observation(deployment.view(), deployment.loads, holding.takes if holding else {}, queued)
+        view = deployment.view()
+        groups = tuple(replica.pid for replica in view.replicas if replica.pid)
+        return Observation(view, deployment.loads, holding.takes if holding else {}, queued, groups)
+
+    def _tell(self, load: Load) -> None:
+        self.load_counts[load.subject.engine, load.outcome] += 1
+        for listener in self.load_listeners:
+            listener(load)
 
     async def _end(self, uid: str) -> None:
         deployment = self._deployments.get(uid)

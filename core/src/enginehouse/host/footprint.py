@@ -33,9 +33,18 @@ def groups_bytes(leaders: Collection[int]) -> int | None:
 
     Source: Pss in proc_pid_smaps(5): a page that n processes share counts as the n-th part for each.
     """
-    members = (pid for pid in _processes() if _group(pid) in leaders)
-    sizes = [size for pid in members if (size := _proportional(pid)) is not None]
-    return sum(sizes) if sizes else None
+    sizes = bytes_by_group(leaders)
+    return sum(sizes.values()) if sizes else None
+
+
+def bytes_by_group(leaders: Collection[int]) -> dict[int, int]:
+    """As `groups_bytes`, for each group; those that nobody can tell of are left out."""
+    found: dict[int, int] = {}
+    for pid in _processes():
+        group = _group(pid)
+        if group is not None and group in leaders and (size := _proportional(pid)) is not None:
+            found[group] = found.get(group, 0) + size
+    return found
 
 
 def _whole_machine() -> MachineMemory:

@@ -10,9 +10,13 @@ from .views import DeploymentView
 
 
 class Observation(NamedTuple):
-    """takes: estimated bytes in each memory, nothing while it is not loaded; queued: requests that wait for a turn."""
+    """takes: estimated bytes in each memory, nothing while it is not loaded; queued: requests that wait for a turn.
+
+    groups: process groups of its workers, for those that measure what it takes.
+    """
 
     view: DeploymentView
     loads: Loads
     takes: Pools
     queued: int
+    groups: tuple[int, ...]

@@ -12,7 +12,7 @@ import msgspec
 
 from ..sdk import EnginehouseError, FetchProgress, LaunchFailed
 from .environments import provide_environment
-from .loads import Loads
+from .loads import Attempt, Loads, Subject
 from .orders import Assignment, Workshop, prepare_worker, remove_worker
 from .plugins import PluginCensus
 from .routing import Replica
@@ -111,22 +111,29 @@ class ReplicaLife:
     async def _bring_up(self) -> Worker:
         self._at("LOADING", "launching", 0.0)
         async with self._around.loading:
-            began = time.monotonic()
-            self.worker = await self._start()
-            self._at("LOADING", "loading", DOWNLOAD_SHARE)
-            await self._until_ready(self.worker)
-            self._around.loads.count(time.monotonic() - began)
+            with self._around.loads.attempt(self._subject()) as attempt:
+                self.worker = await self._start(attempt)
+                self._at("LOADING", "loading", DOWNLOAD_SHARE)
+                with attempt.phase("load"):
+                    await self._until_ready(self.worker)
             return self.worker
 
-    async def _start(self) -> Worker:
+    def _subject(self) -> Subject:
+        assignment = self.assignment
+        return Subject(assignment.model_uid, assignment.replica_id, assignment.plan.engine, self.restarts)
+
+    async def _start(self, attempt: Attempt) -> Worker:
         plan = self.assignment.plan
         contributions, home = self._around.census.contributions, self._around.settings.home
-        weights = await fetch_weights(plan.source, contributions, home, self._downloading)
-        environment = await provide_environment(plan.environment, contributions, home)
+        with attempt.phase("weights"):
+            weights = await fetch_weights(plan.source, contributions, home, self._downloading)
+        with attempt.phase("environment"):
+            environment = await provide_environment(plan.environment, contributions, home)
         workshop = Workshop(weights=weights, environment=environment)
         order = prepare_worker(self.assignment, workshop, contributions, self._around.settings)
         try:
-            return await start_worker(order)
+            with attempt.phase("start"):
+                return await start_worker(order)
         except BaseException:
             remove_worker(order)
             raise

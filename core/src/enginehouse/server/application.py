@@ -46,7 +46,7 @@ class Application:
     """
 
     def __init__(self, house: House) -> None:
-        meters = Meters()
+        meters = Meters(lambda uid: house.routing.get(uid) is not None)
         self.stopping = asyncio.Event()
         admission = Admission(house.routing, house.settings.demand_seconds, self.stopping)
         self.relay = Relay(house.routing, meters, house.settings.body_bytes, admission)

@@ -2,26 +2,58 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import get_args
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from ..host.loads import BOUNDS
+from ..host.footprint import bytes_by_group
+from ..host.ledger import MACHINE
+from ..host.loads import BOUNDS, OUTCOMES, Outcome
 from ..host.observation import Observation
 from ..host.views import DeploymentView, Status
 from .meters import cumulative
 
+MEASURE_SECONDS = 2.0  # the kernel walks a process' pages for it: milliseconds, and tenths where they are many
 
-def deployment_metrics(observed: Sequence[Observation]) -> Iterator[Metric]:
-    """Families, whether there are deployments or not."""
+
+def deployment_metrics(observed: Sequence[Observation], loads: Mapping[tuple[str, Outcome], int]) -> Iterator[Metric]:
+    """Families, whether there are deployments or not. loads: how many, by engine and outcome."""
     views = [each.view for each in observed]
     yield _by_status(views)
     yield from _replicas(views)
     yield _loads(observed)
-    yield _memory(observed)
+    yield _outcomes(loads)
+    yield _estimates(observed)
     yield _queues(observed)
+
+
+async def memory_metric(observed: Iterable[Observation]) -> Metric:
+    """What the workers take of the machine's memory now. A model that cannot be measured is left out."""
+    family = GaugeMetricFamily(
+        "enginehouse_memory_bytes",
+        "Memory that a model's processes take, shared pages in parts.",
+        labels=["model", "device"],
+    )
+    sizes = await _measured([group for each in observed for group in each.groups])
+    for each in observed:
+        known = [sizes[group] for group in each.groups if group in sizes]
+        if known:
+            family.add_metric([each.view.model_uid, MACHINE], sum(known))
+    return family
+
+
+async def _measured(groups: list[int]) -> dict[int, int]:
+    """Bytes by process group; none when the kernel takes too long to tell."""
+    if not groups:
+        return {}
+    try:
+        async with asyncio.timeout(MEASURE_SECONDS):
+            return await asyncio.to_thread(bytes_by_group, groups)
+    except TimeoutError:
+        return {}
 
 
 def _by_status(views: list[DeploymentView]) -> Metric:
@@ -44,13 +76,26 @@ def _replicas(views: list[DeploymentView]) -> Iterator[Metric]:
     yield from (ready, restarts)
 
 
-def _memory(observed: Iterable[Observation]) -> Metric:
+def _estimates(observed: Iterable[Observation]) -> Metric:
     family = GaugeMetricFamily(
-        "enginehouse_memory_bytes", "Memory that a loaded model was estimated to take.", labels=["model", "device"]
+        "enginehouse_memory_estimated_bytes",
+        "Memory that a loaded model is planned to take, as estimated or measured before.",
+        labels=["model", "device"],
     )
     for each in observed:
         for device, size in each.takes.items():
             family.add_metric([each.view.model_uid, device], size)
+    return family
+
+
+def _outcomes(loads: Mapping[tuple[str, Outcome], int]) -> Metric:
+    """Every outcome of an engine that was ever asked for, so that a first failure shows as a rise from zero."""
+    family = CounterMetricFamily(
+        "enginehouse_loads", "Workers started to load a model, by how that ended.", labels=["engine", "outcome"]
+    )
+    for engine in sorted({engine for engine, _ in loads}):
+        for outcome in OUTCOMES:
+            family.add_metric([engine, outcome], loads.get((engine, outcome), 0))
     return family
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)  # seconds
+
+GONE_KEPT = 100  # meters of models that are gone: their last counts are still to be scraped, but not for ever
 
 
 class Meter:
@@ -35,16 +37,29 @@ class Meter:
 
 class Meters(Collector):
     """All meters, by task and model. A model that is not known is counted under an empty name, so that clients
-    cannot make the table grow."""
+    cannot make the table grow; nor do models that were launched and are gone, beyond GONE_KEPT.
 
-    def __init__(self) -> None:
+    runs: whether there is a model of that uid.
+    """
+
+    def __init__(self, runs: Callable[[str], bool]) -> None:
+        self._runs = runs
         self._meters: dict[tuple[str, str], Meter] = {}
 
     def of(self, task: str, model: str) -> Meter:
         meter = self._meters.get((task, model))
         if meter is None:
             meter = self._meters[task, model] = Meter()
+            self._forget()
         return meter
+
+    def _forget(self) -> None:
+        """The oldest of those that nobody can ask any more."""
+        if len(self._meters) <= GONE_KEPT:
+            return
+        gone = [key for key, meter in self._meters.items() if key[1] and not meter.in_flight and not self._runs(key[1])]
+        for key in gone[:-GONE_KEPT]:
+            del self._meters[key]
 
     def collect(self) -> Iterator[Metric]:
         labels = ["task", "model"]
