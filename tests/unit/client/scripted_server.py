@@ -1,7 +1,8 @@
 """A server process that implements the wire by the book: a test writes the answers, and reads what was asked.
 
 Run as a program it prints its port. Answers are given by "METHOD path", one after the other, the last for ever:
-{"status", "json"} or {"status", "text"} or {"pieces": [...], "then": "end" | "hold" | "break"} for a stream.
+{"status", "json"} or {"status", "text"} or {"pieces": [...], "then": "end" | "hold" | "break"} for a stream. Of what
+was asked, "json" is the body, and "form" the parts of a multipart one: [name, file name, type, content].
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from email.parser import BytesParser
+from email.policy import HTTP
 from typing import Any
 
 import httpx
@@ -41,7 +44,7 @@ async def answer(request: Request) -> Response:
             "raw_path": request.scope["raw_path"].decode(),
             "query": dict(request.query_params),
             "headers": dict(request.headers),
-            "json": json.loads(raw) if raw else None,
+            **read_body(request.headers.get("content-type", ""), raw),
         }
     )
     answers = script.get(key)
@@ -53,6 +56,21 @@ async def answer(request: Request) -> Response:
     if "text" in step:
         return PlainTextResponse(step["text"], step.get("status", 200))
     return JSONResponse(step["json"], step.get("status", 200))
+
+
+def read_body(content_type: str, raw: bytes) -> dict[str, Any]:
+    if not content_type.startswith("multipart/"):
+        return {"json": json.loads(raw) if raw else None, "form": None}
+    message = BytesParser(policy=HTTP).parsebytes(f"Content-Type: {content_type}\r\n\r\n".encode() + raw)
+    return {"json": None, "form": [read_part(part) for part in message.iter_parts()]}
+
+
+def read_part(part: Any) -> list[str | None]:
+    """A field of text has no file name, and whether its sender names a type says nothing."""
+    filename = part.get_filename()
+    content = part.get_payload(decode=True).decode("latin-1")
+    name = part["Content-Disposition"].params["name"]
+    return [name, filename, part.get_content_type() if filename else None, content]
 
 
 async def stream(key: str, step: dict[str, Any]) -> AsyncIterator[str]:

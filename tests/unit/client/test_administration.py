@@ -74,7 +74,7 @@ async def test_unknown_arguments_of_a_launch_go_to_the_engine(server: Any, face:
     assert "wait_ready" not in asked["json"]
 
 
-@pytest.mark.parametrize(("size", "sent"), [(7.0, 7), (0.5, "0_5"), (1.8, "1_8"), (7, 7), ("0_5", "0_5"), (None, None)])
+@pytest.mark.parametrize(("size", "sent"), [(7.0, 7), (0.5, "0.5"), (1.8, "1.8"), (7, 7), ("0_5", "0_5"), (None, None)])
 async def test_a_size_is_spelt_as_on_the_wire(server: Any, face: Any, run: Any, size: Any, sent: Any) -> None:
     server.play({"POST /v1/models": {"model_uid": "x"}})
     await run(face(server.url).launch_model, "stoker", model_size_in_billions=size)

@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from enginehouse.client import AsyncClient, Client, ClientError
-from enginehouse.client.calls import chat, launch_model, list_models
+from enginehouse.client.calls.models import launch_model, list_models
+from enginehouse.client.calls.texts import chat
 from enginehouse.client.connection import request_options, server_address, transport_options
 
 NOTHING_RUNS = {"GET /v1/models": {"object": "list", "data": []}}

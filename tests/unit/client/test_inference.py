@@ -52,9 +52,10 @@ async def test_a_text_is_continued(server: Any, face: Any, run: Any) -> None:
     assert server.asked("POST")[0]["json"] == {"model": "m", "prompt": "Once upon a", "temperature": 0}
 
 
-async def test_there_is_no_handle_for_what_neither_chats_nor_generates(server: Any, face: Any, run: Any) -> None:
-    server.play({"GET /v1/models/m": {"id": "m", "model_type": "embedding"}})
-    with pytest.raises(ValueError, match="'m' is of type embedding"):
+@pytest.mark.parametrize("description", [{"model_type": "odd"}, {"model_type": "LLM", "model_ability": ["odd"]}, {}])
+async def test_there_is_no_handle_for_what_nobody_knows(server: Any, face: Any, run: Any, description: Any) -> None:
+    server.play({"GET /v1/models/m": {"id": "m", **description}})
+    with pytest.raises(ValueError, match="'m' is of type"):
         await run(face(server.url).get_model, "m")
 
 

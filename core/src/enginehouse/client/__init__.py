@@ -5,22 +5,29 @@
 >>> uid = client.launch_model("stoker")
 >>> answer = client.get_model(uid).chat([{"role": "user", "content": "Hello!"}])
 
-`AsyncClient` has the same methods as coroutines.
+`AsyncClient` has the same methods as coroutines. `RESTfulClient`, `RESTfulChatModelHandle` and their like are
+the same classes by the names that programs written for Xinference import.
 """
 
-from .asynchronous import AsyncChatModelHandle, AsyncClient, AsyncEventStream, AsyncGenerateModelHandle
-from .blocking import ChatModelHandle, Client, EventStream, GenerateModelHandle
+from . import handlers
+from .asynchronous import AsyncByteStream, AsyncClient, AsyncEventStream
+from .blocking import ByteStream, Client, EventStream
 from .errors import ClientError, ServerUnreachable
+from .handlers import *  # noqa: F403 - its __all__ says which: every handle, by both its names
+
+RESTfulClient = Client
+AsyncRESTfulClient = AsyncClient
 
 __all__ = [
-    "AsyncChatModelHandle",
+    "AsyncByteStream",
     "AsyncClient",
     "AsyncEventStream",
-    "AsyncGenerateModelHandle",
-    "ChatModelHandle",
+    "AsyncRESTfulClient",
+    "ByteStream",
     "Client",
     "ClientError",
     "EventStream",
-    "GenerateModelHandle",
+    "RESTfulClient",
     "ServerUnreachable",
+    *handlers.__all__,
 ]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-from .calls import Call
+from .call import Call
 from .errors import ClientError
 
 T = TypeVar("T")
@@ -20,6 +20,8 @@ def decode_answer(call: Call[T], status: int, content: bytes) -> T:
     """What the call returns. Raises ClientError when the server refused, or said something else than agreed."""
     if not 200 <= status < 300:
         raise failure_of(call.action, status, content)
+    if call.raw:
+        return call.decode(content)
     try:
         return call.decode(json.loads(content))
     except (ValueError, TypeError, KeyError) as error:

@@ -7,16 +7,19 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from inspect import Parameter, signature
-from typing import Any, Literal
+from typing import Any
 
 import httpx
 
-from .calls import Call
+from .call import Call, Part
 from .errors import ClientError, ServerUnreachable
 
 DEFAULT_ADDRESS = "http://127.0.0.1:9997"
 CONNECT_SECONDS = 5.0  # a machine on the same continent answers a SYN in a fraction of this, a lost packet included
 NOT_FOUND = 404
+
+MODEL_TYPES = ("embedding", "rerank", "image", "video", "audio", "flexible")
+_FILE_TYPE = "application/octet-stream"
 
 _KEEPALIVE_IDLE_SECONDS = 60  # with the next two: a peer that vanished is noticed after a minute and a half
 _KEEPALIVE_INTERVAL_SECONDS = 10
@@ -52,7 +55,14 @@ def request_options(call: Call[Any]) -> dict[str, Any]:
     """Arguments of httpx's `build_request`."""
     timeout = httpx.Timeout(CONNECT_SECONDS, read=call.read_seconds, pool=None)
     options = {"method": call.method, "url": call.path, "params": call.query or None, "timeout": timeout}
+    if call.parts:
+        return {**options, "files": [(part.name, _form_part(part)) for part in call.parts]}
     return options if call.body is None else {**options, "json": call.body}
+
+
+def _form_part(part: Part) -> tuple[Any, ...]:
+    """As httpx takes it: only a file has a type."""
+    return (None, part.content) if part.filename is None else (part.filename, part.content, _FILE_TYPE)
 
 
 def client_key(api_key: str | None) -> str | None:
@@ -80,24 +90,27 @@ def explained(action: str, address: str) -> Iterator[None]:
         raise ClientError(action, f"the connection to {address} was lost ({error or type(error).__name__})") from error
 
 
-def handle_kind(model_uid: str, description: dict[str, Any]) -> Literal["chat", "generate"]:
-    """Which handle suits the model. Raises ValueError when there is none."""
+def handle_kind(model_uid: str, description: dict[str, Any]) -> str:
+    """Which handle suits the model: chat, generate, or its type. Raises ValueError when there is none."""
     model_type, abilities = description.get("model_type"), description.get("model_ability") or ()
-    if model_type == "LLM" and "chat" in abilities:
-        return "chat"
-    if model_type == "LLM" and "generate" in abilities:
-        return "generate"
+    kinds = ("chat", "generate") if model_type == "LLM" else MODEL_TYPES
+    for kind in kinds:
+        if kind in (abilities if model_type == "LLM" else (model_type,)):
+            return kind
     raise ValueError(
-        f"Model {model_uid!r} is of type {model_type} and can {', '.join(abilities) or 'nothing known'}; "
-        "this client has handles for LLMs that chat or generate."
+        f"Model {model_uid!r} is of type {model_type} and can {', '.join(abilities) or 'nothing known'}; this client "
+        f"has handles for LLMs that chat or generate, and for {', '.join(MODEL_TYPES)}."
     )
 
 
-def dress(method: Callable[..., Any], make: Callable[..., Any]) -> None:
-    """Gives a client's method the name, documentation and parameters (self in front) of the function of its call."""
+def dress(method: Callable[..., Any], make: Callable[..., Any], bound: int = 0) -> None:
+    """Gives a method the name, documentation and parameters (self in front) of the function of its call.
+
+    bound: how many of the function's parameters the method gives by itself.
+    """
     method.__name__ = make.__name__
     method.__doc__ = make.__doc__
     own = signature(make)
-    self_parameter = Parameter("self", Parameter.POSITIONAL_ONLY)
-    shape = own.replace(parameters=[self_parameter, *own.parameters.values()], return_annotation=Parameter.empty)
+    parameters = [Parameter("self", Parameter.POSITIONAL_ONLY), *[*own.parameters.values()][bound:]]
+    shape = own.replace(parameters=parameters, return_annotation=Parameter.empty)
     method.__signature__ = shape  # type: ignore[attr-defined]

@@ -17,6 +17,8 @@ from .chat import generate_config, sampling_options
 @sampling_options
 def command(words: tuple[str, ...], **given: Any) -> None:
     """Let a model continue a text: one prompt, or one after the other when none is given and a terminal is there."""
+    from ...client import GenerateModelHandle
+
     uid, prompt = target_of(given["model_uid"], words)
     config = generate_config(given)
     with connected(given["endpoint"], given["api_key"]) as client:
@@ -24,6 +26,8 @@ def command(words: tuple[str, ...], **given: Any) -> None:
             handle = client.get_model(uid)
         except ValueError as error:
             raise Refused(str(error)) from error
+        if not isinstance(handle, GenerateModelHandle):
+            raise Refused(f"Model {uid} does not continue texts.")
         run_dialogue(prompt, lambda text: _show(handle.generate(text, config), given["as_json"]))
 
 

@@ -1,11 +1,11 @@
-"""Calls about keys, as those of `calls`."""
+"""Calls about keys."""
 
 from __future__ import annotations
 
 from typing import Any
 from urllib.parse import quote
 
-from .calls import Call, Json
+from ..call import Call, Json
 
 _KEYS = "/v1/keys"
 

@@ -1,8 +1,8 @@
-"""Calls about what is declared, as those of `calls`."""
+"""Calls about what is declared."""
 
 from __future__ import annotations
 
-from .calls import Call, Json
+from ..call import Call, Json
 
 
 def list_declarations() -> Call[list[Json]]:

@@ -1,0 +1,30 @@
+"""The client for asyncio programs: the blocking client's methods as coroutines."""
+
+from .client import AsyncClient
+from .handles import (
+    AsyncAudioModelHandle,
+    AsyncChatModelHandle,
+    AsyncEmbeddingModelHandle,
+    AsyncFlexibleModelHandle,
+    AsyncGenerateModelHandle,
+    AsyncImageModelHandle,
+    AsyncModelHandle,
+    AsyncRerankModelHandle,
+    AsyncVideoModelHandle,
+)
+from .session import AsyncByteStream, AsyncEventStream
+
+__all__ = [
+    "AsyncAudioModelHandle",
+    "AsyncByteStream",
+    "AsyncChatModelHandle",
+    "AsyncClient",
+    "AsyncEmbeddingModelHandle",
+    "AsyncEventStream",
+    "AsyncFlexibleModelHandle",
+    "AsyncGenerateModelHandle",
+    "AsyncImageModelHandle",
+    "AsyncModelHandle",
+    "AsyncRerankModelHandle",
+    "AsyncVideoModelHandle",
+]

@@ -1,0 +1,30 @@
+"""The client for ordinary programs: each call returns when its answer is there."""
+
+from .client import Client
+from .handles import (
+    AudioModelHandle,
+    ChatModelHandle,
+    EmbeddingModelHandle,
+    FlexibleModelHandle,
+    GenerateModelHandle,
+    ImageModelHandle,
+    ModelHandle,
+    RerankModelHandle,
+    VideoModelHandle,
+)
+from .session import ByteStream, EventStream
+
+__all__ = [
+    "AudioModelHandle",
+    "ByteStream",
+    "ChatModelHandle",
+    "Client",
+    "EmbeddingModelHandle",
+    "EventStream",
+    "FlexibleModelHandle",
+    "GenerateModelHandle",
+    "ImageModelHandle",
+    "ModelHandle",
+    "RerankModelHandle",
+    "VideoModelHandle",
+]

@@ -1,0 +1,110 @@
+"""A server, seen from an ordinary program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
+
+from ..call import Call
+from ..calls import cluster, declarations, keys, models, registrations, weights
+from ..connection import client_key, dress, handle_kind
+from .handles import HANDLES, ModelHandle
+from .session import Session
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _method(make: Callable[P, Call[T]]) -> Callable[Concatenate[Client, P], T]:
+    def method(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._session.send(make(*args, **kwargs))
+
+    dress(method, make)
+    return method
+
+
+class Client:
+    """A server, seen from a program. Every failure is a ClientError (a RuntimeError).
+
+    base_url: defaults to ENGINEHOUSE_ENDPOINT, else http://127.0.0.1:9997. api_key: sent only when the server
+    asks for one; defaults to ENGINEHOUSE_API_KEY. The constructor asks it, so it raises ServerUnreachable when
+    no server answers.
+    """
+
+    def __init__(self, base_url: str | None = None, api_key: str | None = None) -> None:
+        self._session = Session(base_url, client_key(api_key))
+
+    @property
+    def base_url(self) -> str:
+        return self._session.address
+
+    list_models = _method(models.list_models)
+    describe_model = _method(models.describe_model)
+    launch_model = _method(models.launch_model)
+    plan_model = _method(models.plan_model)
+    terminate_model = _method(models.terminate_model)
+    add_model_replica = _method(models.add_model_replica)
+    terminate_model_replica = _method(models.terminate_model_replica)
+    list_model_replicas = _method(models.list_model_replicas)
+    get_launch_model_progress = _method(models.get_launch_model_progress)
+    cancel_launch_model = _method(models.cancel_launch_model)
+    abort_request = _method(models.abort_request)
+    get_instance_info = _method(models.get_instance_info)
+
+    register_model = _method(registrations.register_model)
+    unregister_model = _method(registrations.unregister_model)
+    list_model_registrations = _method(registrations.list_model_registrations)
+    get_model_registration = _method(registrations.get_model_registration)
+    inspect_model = _method(registrations.inspect_model)
+    list_engines = _method(registrations.list_engines)
+    query_engine_by_model_name = _method(registrations.query_engine_by_model_name)
+    vllm_models = _method(registrations.vllm_models)
+
+    list_cached_models = _method(weights.list_cached_models)
+    list_deletable_models = _method(weights.list_deletable_models)
+    confirm_and_remove_model = _method(weights.confirm_and_remove_model)
+
+    get_progress = _method(cluster.get_progress)
+    get_workers_info = _method(cluster.get_workers_info)
+    get_supervisor_info = _method(cluster.get_supervisor_info)
+    abort_cluster = _method(cluster.abort_cluster)
+    get_autostart_config = _method(cluster.get_autostart_config)
+    get_autostart_model_summary = _method(cluster.get_autostart_model_summary)
+    upsert_autostart_model = _method(cluster.upsert_autostart_model)
+    remove_autostart_model = _method(cluster.remove_autostart_model)
+    list_plugins = _method(cluster.list_plugins)
+    list_declarations = _method(declarations.list_declarations)
+
+    create_key = _method(keys.create_key)
+    list_keys = _method(keys.list_keys)
+    revoke_key = _method(keys.revoke_key)
+
+    _get_supervisor_internal_address = _method(cluster.get_internal_address)
+
+    @property
+    def _cluster_authed(self) -> bool:
+        return self._session.asks_for_key
+
+    def _set_token(self, token: str | None) -> None:
+        if token is not None:
+            self._session.use_key(token)
+
+    def _get_token(self) -> str | None:
+        return self._session.key
+
+    def get_model(self, model_uid: str) -> ModelHandle:
+        """A handle of a running model, with the methods of what it can do. Raises ValueError when none suits."""
+        return HANDLES[handle_kind(model_uid, self.describe_model(model_uid))](model_uid, self._session)
+
+    def login(self, username: str, password: str) -> None:
+        """For programs written for Xinference: the password is a key, the name anything."""
+        self._session.log_in(username, password)
+
+    def close(self) -> None:
+        self._session.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()

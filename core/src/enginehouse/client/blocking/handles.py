@@ -1,0 +1,123 @@
+"""Running models as objects: a handle has the methods of what its model can do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
+
+from ..call import Call, Json
+from ..calls import pictures, sounds, texts
+from ..connection import dress
+from .session import ByteStream, EventStream, Session
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class ModelHandle:
+    """A running model. Its connections belong to its client."""
+
+    def __init__(self, model_uid: str, session: Session) -> None:
+        self.model_uid = model_uid
+        self._session = session
+
+    def close(self) -> None:
+        """Nothing to give back; here because programs written for Xinference call it."""
+
+
+def _answered(make: Callable[Concatenate[str, P], Call[T]]) -> Callable[Concatenate[ModelHandle, P], T]:
+    def method(self: ModelHandle, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._session.send(make(self.model_uid, *args, **kwargs))
+
+    dress(method, make, bound=1)
+    return method
+
+
+def _written(
+    make: Callable[Concatenate[str, P], Call[Json]],
+) -> Callable[Concatenate[ModelHandle, P], Json | EventStream]:
+    def method(self: ModelHandle, /, *args: P.args, **kwargs: P.kwargs) -> Json | EventStream:
+        return self._session.infer(make(self.model_uid, *args, **kwargs))
+
+    dress(method, make, bound=1)
+    return method
+
+
+def _spoken(
+    make: Callable[Concatenate[str, P], Call[bytes]],
+) -> Callable[Concatenate[ModelHandle, P], bytes | ByteStream]:
+    def method(self: ModelHandle, /, *args: P.args, **kwargs: P.kwargs) -> bytes | ByteStream:
+        return self._session.speak(make(self.model_uid, *args, **kwargs))
+
+    dress(method, make, bound=1)
+    return method
+
+
+class GenerateModelHandle(ModelHandle):
+    """A running model that continues texts."""
+
+    generate = _written(texts.generate)
+
+
+class ChatModelHandle(GenerateModelHandle):
+    """A running model that chats (and continues texts)."""
+
+    chat = _written(texts.chat)
+
+
+class EmbeddingModelHandle(ModelHandle):
+    """A running model that turns texts into vectors."""
+
+    create_embedding = _answered(texts.create_embedding)
+    convert_ids_to_tokens = _answered(texts.convert_ids_to_tokens)
+
+
+class RerankModelHandle(ModelHandle):
+    """A running model that orders documents."""
+
+    rerank = _answered(texts.rerank)
+
+
+class ImageModelHandle(ModelHandle):
+    """A running model that makes, changes or reads images."""
+
+    text_to_image = _answered(pictures.text_to_image)
+    image_to_image = _answered(pictures.image_to_image)
+    image_edit = _answered(pictures.image_edit)
+    inpainting = _answered(pictures.inpainting)
+    ocr = _answered(pictures.ocr)
+
+
+class VideoModelHandle(ModelHandle):
+    """A running model that makes videos."""
+
+    text_to_video = _answered(pictures.text_to_video)
+    image_to_video = _answered(pictures.image_to_video)
+    flf_to_video = _answered(pictures.flf_to_video)
+
+
+class AudioModelHandle(ModelHandle):
+    """A running model that hears or speaks."""
+
+    create_embedding = _answered(sounds.create_embedding)
+    transcriptions = _answered(sounds.transcriptions)
+    translations = _answered(sounds.translations)
+    speech = _spoken(sounds.speech)
+
+
+class FlexibleModelHandle(ModelHandle):
+    """A running model of a launcher's own kind."""
+
+    infer = _answered(texts.infer)
+
+
+HANDLES: dict[str, type[ModelHandle]] = {
+    "chat": ChatModelHandle,
+    "generate": GenerateModelHandle,
+    "embedding": EmbeddingModelHandle,
+    "rerank": RerankModelHandle,
+    "image": ImageModelHandle,
+    "video": VideoModelHandle,
+    "audio": AudioModelHandle,
+    "flexible": FlexibleModelHandle,
+}
