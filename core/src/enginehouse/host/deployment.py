@@ -6,6 +6,8 @@ import asyncio
 import logging
 
 from ..sdk import Cancelled, EnginehouseError, LaunchFailed
+from .amending import amend
+from .amendment import Amendment
 from .ground import Ground
 from .idleness import Idleness
 from .launch_request import LaunchRequest
@@ -108,6 +110,10 @@ class Deployment:
     async def remove_replica(self, replica_id: int) -> int:
         """As `Scaling.remove`."""
         return await self._scaling.remove(replica_id)
+
+    async def amend(self, amendment: Amendment) -> tuple[int, ...]:
+        """As `amending.amend`."""
+        return await amend(self._standing, amendment)
 
     @property
     def request(self) -> LaunchRequest:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from ..sdk import BadRequest, Conflict, ModelNotFound
+from .amendment import Amendment
 from .deployment import Deployment
 from .ground import Ground
 from .hubs import default_uid
@@ -99,6 +100,17 @@ class Deployments:
         if not left:
             await self.terminate(uid)
         return left
+
+    async def amend(self, uid: str, amendment: Amendment) -> tuple[int, ...]:
+        """Changes what is declared, in place; the ids of replicas that were added, at once.
+
+        Raises ModelNotFound, Conflict, NotReady, what planning raises for more replicas, StateUnavailable.
+        """
+        return await self._find(uid).amend(amendment)
+
+    def request(self, uid: str) -> LaunchRequest:
+        """What is declared of one. Raises ModelNotFound."""
+        return self._find(uid).request
 
     def view(self, uid: str) -> DeploymentView:
         return self._find(uid).view()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 
 import msgspec
@@ -16,19 +15,18 @@ from .store import StateUnavailable
 
 
 class Scaling:
-    """Changes how many replicas a deployment is declared to have. One change after the other."""
+    """Changes how many replicas a deployment is declared to have."""
 
     def __init__(self, standing: Standing) -> None:
         self._standing = standing
-        self._changing = asyncio.Lock()
 
     async def add(self, place: Place) -> int:
         """Declares one replica more; its id, at once. Raises what planning raises, StateUnavailable, and as below."""
         standing = self._standing
-        self._check_scalable()
+        check_scalable(standing)
         await standing.ground.plan(request_at(standing.declared.request, place))  # refused before it is declared
-        async with self._changing:
-            self._check_scalable()
+        async with standing.changing:
+            check_scalable(standing)
             places, crew = standing.declared.places, standing.crew
             replica_id = free_id(places, crew.ids | set(crew.parting))
             place = msgspec.structs.replace(place, replica_id=replica_id)
@@ -46,7 +44,7 @@ class Scaling:
         replica that is not there, Conflict or NotReady while there is nothing to scale.
         """
         standing = self._standing
-        async with self._changing:
+        async with standing.changing:
             places = {place.replica_id: place for place in standing.declared.places}
             if replica_id not in places:
                 have = ", ".join(map(str, sorted(places)))
@@ -56,7 +54,7 @@ class Scaling:
             del places[replica_id]
             if not places:
                 return 0
-            self._check_scalable()
+            check_scalable(standing)
             await standing.declaration.scale_to(tuple(places.values()))
             standing.given_up.discard(replica_id)
         standing.diary.tell("INFO", f"Scaled down: replica {replica_id} ends when its requests have.")
@@ -67,21 +65,22 @@ class Scaling:
     async def disown(self, replica_id: int, reason: str) -> None:
         """An added replica that did not come up: it is as if nobody had asked for it."""
         standing = self._standing
-        async with self._changing:
+        async with standing.changing:
             rest = tuple(place for place in standing.declared.places if place.replica_id != replica_id)
             with contextlib.suppress(StateUnavailable):
                 await standing.declaration.scale_to(rest)
         standing.added.break_(replica_id, f"Replica {replica_id} of {standing.uid!r} did not come up: {reason}")
 
-    def _check_scalable(self) -> None:
-        standing = self._standing
-        if standing.failed:
-            raise Conflict(f"Model {standing.uid!r} is down: {standing.error} Launch it again before scaling it.")
-        if standing.launching or standing.stopping:
-            raise NotReady(
-                f"Model {standing.uid!r} is {standing.status.lower()}; scale it when it is ready.",
-                retry_after=RETRY_AFTER_SECONDS,
-            )
+
+def check_scalable(standing: Standing) -> None:
+    """Raises Conflict for a deployment that is down, NotReady for one that has yet to come up or is ending."""
+    if standing.failed:
+        raise Conflict(f"Model {standing.uid!r} is down: {standing.error} Launch it again before scaling it.")
+    if standing.launching or standing.stopping:
+        raise NotReady(
+            f"Model {standing.uid!r} is {standing.status.lower()}; scale it when it is ready.",
+            retry_after=RETRY_AFTER_SECONDS,
+        )
 
 
 def let_go_of_the_unwanted(standing: Standing) -> None:

@@ -23,7 +23,7 @@ class Standing:
     loaded: whether it shall be in memory. refused: why it could not be loaded when it was last asked for.
     given_up: replicas that will not be tried again. added: those that were added and have yet to be ready.
     settled: set when ready, failed or stopped, which is what a waiting caller wants to know.
-    woken: set when the deployment's task has something to do.
+    woken: set when the deployment's task has something to do. changing: held while what is declared is changed.
     """
 
     def __init__(self, declared: Declared, ground: Ground, plan: Plan | None) -> None:
@@ -42,6 +42,7 @@ class Standing:
         self.was_ready = declared.was_ready
         self.settled = asyncio.Event()
         self.woken = asyncio.Event()
+        self.changing = asyncio.Lock()
         self.stopping = False
 
     @property

@@ -31,6 +31,11 @@ class Turns:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def resized_as(self, other: Turns) -> Turns:
+        """This queue with the bounds of another: whoever waits keeps the place, and the time it came with."""
+        self._length, self._seconds = other._length, other._seconds
+        return self
+
     def step(self) -> None:
         """A request has ended, or replicas have changed: the first one that waits looks again."""
         if self._waiting:

@@ -17,6 +17,7 @@ from . import (
     abort,
     anthropic,
     cache,
+    changes,
     cluster,
     declarations,
     engines,
@@ -94,6 +95,7 @@ def _build_rest(grounds: Grounds, relay: Relay) -> FastAPI:
     app.include_router(versions.router)  # before the models': a type and a name look like a uid with slashes
     app.include_router(request_progress.router)
     app.include_router(models.router)
+    app.include_router(changes.router)
     app.include_router(declarations.router)
     app.include_router(engines.router)
     app.include_router(registrations.router)

@@ -38,7 +38,7 @@ async def add_replica(uid: str, request: Request, grounds: TheGrounds, wait_read
     with known():
         replica_id = await grounds.house.deployments.add_replica(uid, place)
     if wait_ready:
-        await _until_added(grounds, uid, replica_id)
+        await until_added(grounds, uid, replica_id)
     return answer(describe.describe_added(uid, replica_id))
 
 
@@ -59,7 +59,7 @@ async def remove_replica(uid: str, replica_id: int, house: TheHouse) -> Response
     return answer({"remaining_replicas": left})
 
 
-async def _until_added(grounds: Grounds, uid: str, replica_id: int) -> None:
+async def until_added(grounds: Grounds, uid: str, replica_id: int) -> None:
     """Waits for the replica, but not for one that comes up after the server has left."""
     ready = asyncio.ensure_future(grounds.house.deployments.wait_added(uid, replica_id))
     stopping = asyncio.ensure_future(grounds.stopping.wait())
