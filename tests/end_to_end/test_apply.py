@@ -62,6 +62,32 @@ def test_a_file_is_applied_changed_and_exported(server, file, running) -> None:
     assert json.loads(server.cli("export", "--json").stdout)["models"][0] == {**first}
 
 
+def test_what_needs_no_other_worker_is_changed_while_it_runs(server, file, wait) -> None:
+    model = {"model_name": "fake-model", "model_uid": "a"}
+    server.launch(model_uid="a")
+    pid = server.pid("a")
+    write(file, {**model, "replica": 2, "request_limits": 0, "keep_alive": 600})
+    told = server.cli("diff", "-f", str(file))
+    assert told.returncode == 4 and told.stdout.startswith("~ a: change in place (ready)\n    keep_alive: ")
+    ended = server.cli("apply", "-f", str(file))  # nothing ends, so nobody is asked
+    assert ended.returncode == 0, ended.stderr
+    assert [each["status"] for each in server.replicas("a")] == ["READY", "READY"] and server.pid("a") == pid
+    assert server.complete("a").status_code == 429
+    assert server.cli("diff", "-f", str(file)).returncode == 0
+    write(file, model)
+    assert server.cli("apply", "-f", str(file)).returncode == 0
+    assert [each["pid"] for each in server.replicas("a")] == [pid] and server.complete("a").status_code == 200
+
+
+def test_one_that_is_loading_is_changed_when_it_has_loaded(server, file) -> None:
+    write(file, {"model_name": "fake-model", "model_uid": "slow", "load_seconds": 1})
+    assert server.cli("apply", "-f", str(file), "--no-wait").returncode == 0
+    write(file, {"model_name": "fake-model", "model_uid": "slow", "load_seconds": 1, "request_limits": 0})
+    ended = server.cli("apply", "-f", str(file))
+    assert ended.returncode == 0, ended.stderr
+    assert server.complete("slow").status_code == 429
+
+
 def test_what_the_file_does_not_name_stays_unless_pruned(server, file) -> None:
     server.launch(model_uid="old")
     write(file, {"model_name": "fake-model", "model_uid": "new"})

@@ -17,6 +17,15 @@ def test_what_is_missing_is_launched_and_what_is_there_stays() -> None:
     assert to_do(steps) == [Step("launch", "b", other)]
 
 
+@pytest.mark.parametrize("changes", [{"replica": 2}, {"keep_alive": 60.0, "request_limits": 0}, {"on_demand": True}])
+def test_what_needs_no_other_worker_is_changed_in_place(changes: dict[str, object]) -> None:
+    (step,) = compare({"stoker": {**STOKER, **changes}}, {"stoker": Running("READY", STOKER)}, prune=False)
+    assert step.kind == "change" and to_do([step]) == [step]
+    assert {change.field: change.then for change in step.changes} == changes
+    (back,) = compare({"stoker": STOKER}, {"stoker": Running("ERROR", {**STOKER, **changes})}, prune=False)
+    assert back.kind == "relaunch"
+
+
 def test_what_differs_is_launched_again_and_says_where() -> None:
     wanted = {**STOKER, "replica": 2, "options": {"tokens": 3, "echo": True}}
     now = {**STOKER, "options": {"tokens": 2, "echo": True}, "keep_alive": 60.0}

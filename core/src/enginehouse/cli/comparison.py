@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
+from ..host.amendment import AMENDABLE
 from ..host.declarations import comparable
 
 Json = dict[str, Any]
-Kind = Literal["launch", "relaunch", "end", "leave", "same"]
+Kind = Literal["launch", "relaunch", "change", "end", "leave", "same"]
 
 GONE = ("ERROR", "TERMINATING")  # declared, but it does not run and will not by itself
 
@@ -24,7 +25,8 @@ class Change(NamedTuple):
 class Step(NamedTuple):
     """What is to be done about one model.
 
-    launch: what to launch; None where nothing is. leave: it runs, the file does not name it, and it stays.
+    launch: what to launch; None where nothing is. relaunch: what differs needs another worker; change: it does not.
+    leave: it runs, the file does not name it, and it stays.
     """
 
     kind: Kind
@@ -55,15 +57,22 @@ def differences(now: Json, then: Json) -> tuple[Change, ...]:
 
 def to_do(steps: list[Step]) -> list[Step]:
     """Those that change something."""
-    return [step for step in steps if step.kind in ("launch", "relaunch", "end")]
+    return [step for step in steps if step.kind in ("launch", "relaunch", "change", "end")]
 
 
 def _step(uid: str, launch: Json, running: Running | None) -> Step:
     if running is None:
         return Step("launch", uid, launch)
     changes = differences(running.launch, launch)
-    kind: Kind = "relaunch" if changes or running.status in GONE else "same"
-    return Step(kind, uid, launch, changes, running.status)
+    return Step(_kind(changes, running.status), uid, launch, changes, running.status)
+
+
+def _kind(changes: tuple[Change, ...], status: str) -> Kind:
+    if status in GONE:
+        return "relaunch"
+    if all(change.field in AMENDABLE for change in changes):
+        return "change" if changes else "same"
+    return "relaunch"
 
 
 def _changes(now: Json, then: Json, place: str) -> Iterator[Change]:

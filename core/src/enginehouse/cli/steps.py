@@ -17,10 +17,12 @@ from .models_file import body_of, read_models
 if TYPE_CHECKING:
     from ..client import Client
 
-_MARKS = {"launch": "+", "relaunch": "~", "end": "-", "leave": " ", "same": " "}
+STARTING = ("CREATING", "LOADING")  # what has yet to come up is not changed before it has
+_MARKS = {"launch": "+", "relaunch": "~", "change": "~", "end": "-", "leave": " ", "same": " "}
 _WORDS = {
     "launch": "launch",
     "relaunch": "end and launch again",
+    "change": "change in place",
     "end": "end",
     "leave": "not in the file, left alone",
     "same": "as declared",
@@ -51,21 +53,27 @@ def as_data(step: Step) -> dict[str, Any]:
     }
 
 
-def do_steps(client: Client, steps: list[Step]) -> tuple[list[str], int]:
-    """Does them all, one after the other, whatever becomes of each; uids that were launched, and how many failed."""
+def do_steps(client: Client, steps: list[Step], wait: bool) -> tuple[list[str], int]:
+    """Does them all, one after the other, whatever becomes of each; uids that were launched, and how many failed.
+
+    wait: until replicas that a change added are ready.
+    """
     from ..client import ClientError, ServerUnreachable
 
     launched, failed = [], 0
     for step in steps:
         try:
-            _do(client, step)
+            _do(client, step, wait)
+        except Refused as error:
+            failed += 1
+            click.echo(error.message, err=True)
         except ServerUnreachable:
             raise
         except ClientError as error:
             failed += 1
             click.echo(f"{step.uid}: {error.detail}", err=True)
         else:
-            launched += [step.uid] if step.launch else []
+            launched += [step.uid] if step.kind in ("launch", "relaunch") else []
     return launched, failed
 
 
@@ -83,8 +91,10 @@ def await_all(client: Client, uids: list[str]) -> int:
     return failed
 
 
-def _do(client: Client, step: Step) -> None:
-    if step.launch is not None:
+def _do(client: Client, step: Step, wait: bool) -> None:
+    if step.kind == "change":
+        _change(client, step, wait)
+    elif step.launch is not None:
         launch = body_of(step.launch)
         if step.kind == "relaunch":
             client.plan_model(**launch)  # what cannot be launched must not end what runs
@@ -93,6 +103,14 @@ def _do(client: Client, step: Step) -> None:
     else:
         client.terminate_model(step.uid)
         click.echo(f"{step.uid}: ended", err=True)
+
+
+def _change(client: Client, step: Step, wait: bool) -> None:
+    if step.status in STARTING:
+        with shown_progress(step.uid) as show:
+            await_ready(client, step.uid, show)
+    client.change_model(step.uid, wait_ready=wait, **{change.field: change.then for change in step.changes})
+    click.echo(f"{step.uid}: changed", err=True)
 
 
 def _lines(step: Step) -> Iterator[str]:

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 def command(file: Path, prune: bool, wait: bool, yes: bool, endpoint: str | None, api_key: str | None) -> None:
     """Make what is declared as a file of models says.
 
-    Launches what is missing; ends and launches again what differs or has failed; leaves the rest. Prints first what
-    it will do, and asks before it ends anything. Ends with 0 when all is as the file says, with 1 when a model was
+    Launches what is missing; changes in place how many replicas and requests a model has and how long it may lie idle;
+    ends and launches again what differs otherwise or has failed; leaves the rest. Prints first what it will do, and
+    asks before it ends anything. Ends with 0 when all is as the file says, with 1 when a model was
     refused or did not come up; the others are seen to all the same.
     """
     from ..comparison import to_do
@@ -36,7 +37,7 @@ def command(file: Path, prune: bool, wait: bool, yes: bool, endpoint: str | None
         show_steps(steps, lambda line: click.echo(line, err=True))
         needed = to_do(steps)
         _check_agreed(needed, yes)
-        launched, failed = do_steps(client, needed)
+        launched, failed = do_steps(client, needed, wait)
         failed += await_all(client, launched) if wait else 0
     if failed:
         raise Refused(f"{failed} of {len(needed)} models are not as {file} says.")
@@ -45,7 +46,7 @@ def command(file: Path, prune: bool, wait: bool, yes: bool, endpoint: str | None
 
 def _check_agreed(steps: list[Step], yes: bool) -> None:
     """Raises UsageError where nobody can be asked, Abort for a no."""
-    ends = sum(step.kind != "launch" for step in steps)
+    ends = sum(step.kind in ("relaunch", "end") for step in steps)
     if yes or not ends:
         return
     if not sys.stdin.isatty():

@@ -74,6 +74,7 @@ class Client:
     remove_autostart_model = _method(cluster.remove_autostart_model)
     list_plugins = _method(cluster.list_plugins)
     list_declarations = _method(declarations.list_declarations)
+    change_model = _method(declarations.change_model)
 
     create_key = _method(keys.create_key)
     list_keys = _method(keys.list_keys)

@@ -1,8 +1,10 @@
-"""Calls about what is declared."""
+"""Calls about what is declared, and changing it in place."""
 
 from __future__ import annotations
 
-from ..call import Call, Json
+from typing import Any
+
+from ..call import UNBOUNDED, Call, Json, as_object, path_of
 
 
 def list_declarations() -> Call[list[Json]]:
@@ -15,4 +17,20 @@ def list_declarations() -> Call[list[Json]]:
         method="GET",
         path="/v1/declarations",
         decode=lambda answer: list(answer["declarations"]),
+    )
+
+
+def change_model(model_uid: str, *, wait_ready: bool = True, **fields: Any) -> Call[Json]:
+    """Changes a model while it runs: replica, request_limits, queue_length, keep_alive, on_demand; null takes back.
+
+    Returns {"model_uid", "status", "launch"} as it is declared now; waits for added replicas unless told not to.
+    """
+    return Call(
+        action="change the model",
+        method="PATCH",
+        path=path_of("v1", "models", model_uid),
+        query={} if wait_ready else {"wait_ready": "false"},
+        body=fields,
+        decode=as_object,
+        read_seconds=UNBOUNDED,
     )
