@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from .adoption import adopt_workers
+from .autostart import Autostart
 from .contributions import Contributions
 from .deployments import Deployments
 from .ground import Ground
@@ -17,6 +18,7 @@ from .home import held_home, private_folder
 from .kept_responses import KeptResponses
 from .keys import Keys, asks_for_keys, open_keys
 from .knowledge import gather_knowledge
+from .launch_history import LaunchHistory
 from .launch_request import LaunchRequest
 from .outlook import estimate_plan
 from .planning import Plan, make_plan
@@ -41,6 +43,8 @@ class House(msgspec.Struct, frozen=True):
     keys: Keys
     registrations: Registrations
     responses: KeptResponses
+    autostart: Autostart
+    launch_history: LaunchHistory
 
     @property
     def catalog(self) -> Contributions:
@@ -83,11 +87,25 @@ async def open_house(settings: Settings, departure: Departure | None = None) -> 
             )
             deployments = Deployments(ground)
             declared, found = await adopt_workers(settings, store, await store.declared())
+            autostart = Autostart(store, deployments)
+            declared = await autostart.order(declared, found.workers)
             await deployments.restore(declared, found.workers, found.plans)
             try:
                 async with open_keys(store, asks_for_keys(settings)) as keys:
-                    yield House(settings, census, deployments, routing, keys, registrations, KeptResponses(store))
+                    await autostart.begin()
+                    yield House(
+                        settings=settings,
+                        plugins=census,
+                        deployments=deployments,
+                        routing=routing,
+                        keys=keys,
+                        registrations=registrations,
+                        responses=KeptResponses(store),
+                        autostart=autostart,
+                        launch_history=LaunchHistory(store),
+                    )
             finally:
+                await autostart.close()
                 await deployments.close(departure.leave_workers)
         finally:
             await store.close()

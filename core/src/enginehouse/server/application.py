@@ -16,13 +16,16 @@ from ..sdk import AUXILIARY, TASKS, Task
 from . import (
     abort,
     anthropic,
+    autostart,
     cache,
     changes,
     cluster,
     declarations,
     engines,
+    environments,
     families,
     keys,
+    launch_history,
     models,
     nodes,
     registrations,
@@ -38,6 +41,7 @@ from .openapi import build_openapi
 from .permissions import Rules, all_routes, needs
 from .relay import Relay
 from .surface import Grounds
+from .tracing import Traces
 
 
 class Application:
@@ -46,11 +50,13 @@ class Application:
     stopping: to be set when the server begins to leave.
     """
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, traces: Traces | None = None) -> None:
         meters = Meters(lambda uid: house.routing.get(uid) is not None)
         self.stopping = asyncio.Event()
         admission = Admission(house.routing, house.settings.demand_seconds, self.stopping)
-        self.relay = Relay(house.routing, meters, house.settings.body_bytes, admission)
+        self.relay = Relay(house.routing, meters, house.settings.body_bytes, admission, traces)
+        if traces is not None:
+            house.deployments.load_listeners.append(traces.tell)
         self._tasks = {task.route: task for task in (*TASKS.values(), *AUXILIARY.values())}
         self.rest = _build_rest(Grounds(house, meters, self.stopping), self.relay)
         self.audit = AuditLog(house.settings.home)
@@ -97,6 +103,9 @@ def _build_rest(grounds: Grounds, relay: Relay) -> FastAPI:
     app.include_router(models.router)
     app.include_router(changes.router)
     app.include_router(declarations.router)
+    app.include_router(autostart.router)
+    app.include_router(launch_history.router)
+    app.include_router(environments.router)
     app.include_router(engines.router)
     app.include_router(registrations.router)
     app.include_router(cache.router)

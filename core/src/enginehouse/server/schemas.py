@@ -258,6 +258,10 @@ class Alive(Open):
     status: Literal["ok"]
 
 
+class Done(Open):
+    status: Literal["ok"]
+
+
 class Welcome(Open):
     name: str
     version: str
