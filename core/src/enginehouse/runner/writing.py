@@ -24,6 +24,8 @@ class Writer:
         self._answer = answer
         self._metrics = metrics
         self._arrived = arrived
+        self._asked = monotonic()
+        self._first_us = 0
         self._calls = Calls(answer.method, answer.requests)
         self._open = set(range(len(answer.requests)))
         self._began = False
@@ -73,7 +75,8 @@ class Writer:
 
     def _stated_usage(self) -> str:
         usage = self._answer.usage()
-        return f"{usage.prompt_tokens} {usage.completion_tokens}"
+        prepared_us = round((self._asked - self._arrived) * 1e6)
+        return f"{usage.prompt_tokens} {usage.completion_tokens} {prepared_us} {self._first_us}"
 
     def _last_words(self) -> bytes:
         """The usage as a comment, for who asked: no client's parser reads comments."""
@@ -85,7 +88,9 @@ class Writer:
         """What the batch becomes on the wire, up to the first error in it."""
         if not self._began:
             self._began = True
-            self._metrics.observe_first_token(monotonic() - self._arrived)
+            now = monotonic()
+            self._metrics.observe_first_token(now - self._arrived)
+            self._first_us = round((now - self._asked) * 1e6)
         answer, opened = self._answer, self._open
         out: list[bytes] = []
         for index, item in batch:

@@ -22,10 +22,11 @@ from typing import Any, Literal
 import msgspec
 
 USAGE_HEADER = b"x-enginehouse-usage"
-"""In a request: state what it used. In an answer in one piece: "<tokens read> <tokens generated>"."""
+"""In a request: state what it used. In an answer in one piece: "<tokens read> <tokens generated>", and, where they
+are known, microseconds: from the request's arrival until the engine was asked, from then to the first piece."""
 
 USAGE_COMMENT = b": usage "
-"""Begins the comment after the last event of a stream that was asked so; the same two numbers follow."""
+"""Begins the comment after the last event of a stream that was asked so; the same numbers follow."""
 
 
 class RunnerOrder(msgspec.Struct, frozen=True, kw_only=True):

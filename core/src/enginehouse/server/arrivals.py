@@ -13,6 +13,8 @@ from starlette.types import Receive
 from ..sdk import BadRequest, NotAllowed, TooLarge
 
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
+_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACESTATE = re.compile(rb"[\x20-\x7e]{1,512}")
 
 
 class ClientGone(Exception):
@@ -27,10 +29,15 @@ class Addressed(msgspec.Struct):
 
 
 class Heading(NamedTuple):
-    """Of a request's headers. length: of the body, None when chunked."""
+    """Of a request's headers. length: of the body, None when chunked.
+
+    traceparent, tracestate: where in a trace of its caller it belongs; empty for nowhere. Source: Trace Context, W3C.
+    """
 
     request_id: bytes
     length: int | None
+    traceparent: bytes = b""
+    tracestate: bytes = b""
 
 
 _addressed = msgspec.json.Decoder(Addressed)
@@ -39,14 +46,19 @@ _addressed = msgspec.json.Decoder(Addressed)
 def read_heading(headers: Iterable[tuple[bytes, bytes]]) -> Heading:
     """The request's id is the client's own where it is a printable word, else a new one."""
     request_id, length = b"", None
+    traceparent = tracestate = b""
     for name, value in headers:
         if name == b"x-request-id":
             request_id = value
         elif name == b"content-length":
             length = int(value)
+        elif name == b"traceparent" and _TRACEPARENT.fullmatch(value):
+            traceparent = value
+        elif name == b"tracestate" and _TRACESTATE.fullmatch(value):
+            tracestate = value
     if not request_id or not _REQUEST_ID.fullmatch(request_id):
         request_id = os.urandom(12).hex().encode()
-    return Heading(request_id, length)
+    return Heading(request_id, length, traceparent, tracestate)
 
 
 def refuse_foreign_page(headers: Iterable[tuple[bytes, bytes]]) -> None:

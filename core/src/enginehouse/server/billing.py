@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from contextvars import ContextVar
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -21,14 +22,36 @@ from .upstream import Answer
 CALLER: ContextVar[Account | None] = ContextVar("caller", default=None)
 """Whose key the request that is being served came with; None where no keys are asked for."""
 
-ASK = USAGE_HEADER + b": 1\r\n\r\n"
-"""The last header of a request whose usage is wanted."""
+ASK = USAGE_HEADER + b": 1\r\n"
+"""The header of a request whose usage is wanted."""
 
 CHARACTERS_A_TOKEN = 4  # of a prompt whose tokens nobody has stated: a usual figure for English
 _EVENT = b"data:"
 
 
+class Used(NamedTuple):
+    """What a request has used, in tokens; and, where its worker says, microseconds: from its arrival until the
+    engine was asked, and from then to the first piece of the answer."""
+
+    read: int
+    generated: int
+    prepared_us: int = 0
+    first_us: int = 0
+
+
+class Tally(Protocol):
+    """Is told what one request has used, one of the two, once."""
+
+    def charge(self, used: Used) -> None:
+        """As the worker stated it."""
+
+    def estimate(self, events: int) -> None:
+        """Nobody stated it; so many events were sent."""
+
+
 class _Usage(msgspec.Struct):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
     total_tokens: int = 0
 
 
@@ -57,11 +80,11 @@ class Bill:
         self._account = account
         self._prompt = prompt
 
-    def charge(self, tokens: int) -> None:
-        self._account.charge(tokens, time.time())
+    def charge(self, used: Used) -> None:
+        self._account.charge(used.read + used.generated, time.time())
 
     def estimate(self, events: int) -> None:
-        self.charge(self._prompt // CHARACTERS_A_TOKEN + events)
+        self._account.charge(self._prompt // CHARACTERS_A_TOKEN + events, time.time())
 
 
 class BilledAnswer(Answer):
@@ -69,7 +92,7 @@ class BilledAnswer(Answer):
 
     __slots__ = ("_answer", "_bill", "_body", "_events", "_held", "_line_begins", "_open")
 
-    def __init__(self, answer: Answer, bill: Bill) -> None:
+    def __init__(self, answer: Answer, bill: Tally) -> None:
         self.status = answer.status
         self.headers = answer.headers
         self.length = answer.length
@@ -115,7 +138,7 @@ class BilledAnswer(Answer):
         for name, value in self.headers:
             if name == USAGE_HEADER:
                 self._open = False
-                self._bill.charge(sum(map(int, value.split())))
+                self._bill.charge(_stated(value))
 
     def _pass(self, data: bytes) -> bytes:
         """Holds back what may be the comment: a line that begins with a colon. Events are never held."""
@@ -136,7 +159,7 @@ class BilledAnswer(Answer):
         """The answer is whole: charges what it says, or what can be seen of it."""
         self._open = False
         if self._held.startswith(USAGE_COMMENT):
-            return self._bill.charge(sum(map(int, self._held[len(USAGE_COMMENT) :].split())))
+            return self._bill.charge(_stated(self._held[len(USAGE_COMMENT) :]))
         used = _usage_of(b"".join(self._body)) if self._body is not None else None
         if used is None:
             self._bill.estimate(self._events)
@@ -148,9 +171,15 @@ def _is_stream(answer: Answer) -> bool:
     return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in answer.headers)
 
 
-def _usage_of(body: bytes) -> int | None:
+def _stated(value: bytes) -> Used:
+    return Used(*map(int, value.split()[:4]))
+
+
+def _usage_of(body: bytes) -> Used | None:
     try:
         usage = _used.decode(body).usage
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError):
         return None
-    return usage.total_tokens if usage else None
+    if usage is None:
+        return None
+    return Used(usage.prompt_tokens or usage.total_tokens - usage.completion_tokens, usage.completion_tokens)

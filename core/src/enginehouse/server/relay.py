@@ -17,10 +17,11 @@ from ..sdk import EnginehouseError, NotReady, Task, WorkerLost
 from ..sdk.errors import to_wire
 from ..sdk.logs import REQUEST_ID
 from .arrivals import ClientGone, Heading, read_address, read_body, read_heading, rename
-from .billing import ASK, BilledAnswer, admit
+from .billing import ASK, BilledAnswer, Tally, admit
 from .errors import send_error
 from .flights import Flights, aborted
 from .meters import Meter, Meters
+from .tracing import Asked, Trace, Traces
 from .upstream import Answer, Pool, WorkerGone
 from .watch import Watch
 from .whole_events import WholeEvents
@@ -33,15 +34,20 @@ _PASSED_ON = frozenset((b"content-type", b"content-length", b"retry-after", b"ca
 
 
 class Request(NamedTuple):
-    """A request that is read: what goes to the worker, and whom it is for."""
+    """A request that is read: what goes to the worker, and whom it is for.
+
+    route: the path it came by, where that is not its task's.
+    """
 
     task: Task
     model: str
     heading: Heading
     body: bytes
+    route: str = ""
+    trace: Trace | None = None
 
-    @property
-    def head(self) -> bytes:
+    def head(self, more: bytes) -> bytes:
+        """Its first lines as a worker gets them. more: further header lines."""
         return b"".join(
             (
                 b"POST ",
@@ -50,8 +56,33 @@ class Request(NamedTuple):
                 self.heading.request_id,
                 b"\r\ncontent-length: ",
                 str(len(self.body)).encode(),
-                b"\r\n\r\n",
+                b"\r\n",
+                self._trace_lines(),
+                more,
+                b"\r\n",
             )
+        )
+
+    def _trace_lines(self) -> bytes:
+        """Where its part of a trace belongs: to this server's where it makes one, else to its caller's."""
+        if self.trace is not None:
+            return self.trace.lines
+        traceparent, tracestate = self.heading.traceparent, self.heading.tracestate
+        if not traceparent:
+            return b""
+        state = b"tracestate: " + tracestate + b"\r\n" if tracestate else b""
+        return b"traceparent: " + traceparent + b"\r\n" + state
+
+    def asked(self) -> Asked:
+        """What of it is traced."""
+        heading = self.heading
+        return Asked(
+            route=self.route or self.task.route,
+            task=self.task.name,
+            model=self.model,
+            request_id=heading.request_id.decode("latin-1"),
+            traceparent=heading.traceparent,
+            tracestate=heading.tracestate,
         )
 
 
@@ -69,6 +100,10 @@ class Out(Protocol):
     status: int
     bytes: int
 
+    @property
+    def streamed(self) -> bool:
+        """Whether the client was sent a stream of events."""
+
     async def refuse(self, error: EnginehouseError) -> None:
         """Answers in a worker's place."""
 
@@ -82,7 +117,15 @@ class Out(Protocol):
 class Relay:
     """Relays requests of every task to the workers that the routing table names."""
 
-    def __init__(self, routing: RoutingTable, meters: Meters, body_bytes: int, admission: Admission) -> None:
+    def __init__(
+        self,
+        routing: RoutingTable,
+        meters: Meters,
+        body_bytes: int,
+        admission: Admission,
+        traces: Traces | None = None,
+    ) -> None:
+        self._traces = traces
         self._routing = routing
         self._admission = admission
         self._meters = meters
@@ -121,6 +164,8 @@ class Relay:
         started = perf_counter()
         meter.in_flight += 1
         request_id = request.heading.request_id
+        if self._traces is not None:
+            request = request._replace(trace=self._traces.begin(request.asked()))
         flight = self.flights.begin(request.model, request_id)
         try:
             with Watch(receive):
@@ -136,12 +181,16 @@ class Relay:
             self.flights.end(request_id, flight)
             meter.in_flight -= 1
             meter.count(out.status, perf_counter() - started, len(request.body), out.bytes)
+            if request.trace is not None:
+                request.trace.ends(out.status, out.streamed)
 
     async def _answered(self, request: Request, out: Out) -> None:
         try:
             self.flights.check(request.model, request.heading.request_id)
-            bill = admit(request.model, len(request.body))
-            opened = await self._open(request, request.head if bill is None else request.head[:-2] + ASK)
+            bill: Tally | None = admit(request.model, len(request.body))
+            if request.trace is not None:
+                bill = request.trace.tally(bill)
+            opened = await self._open(request, b"" if bill is None else ASK)
         except EnginehouseError as error:
             out.status = error.status
             return await out.refuse(error)
@@ -154,17 +203,22 @@ class Relay:
             opened.replica.release()
             opened.answer.close()
 
-    async def _open(self, request: Request, head: bytes) -> Opened:
-        """A worker that answers; a second one when the first dies before its first byte."""
+    async def _open(self, request: Request, more: bytes) -> Opened:
+        """A worker that answers; a second one when the first dies before its first byte. more: header lines."""
         tried: list[str] = []
+        trace = request.trace
         while True:
             try:
                 replica = self._pick(request, tried)
             except (NotReady, LimitReached) as refusal:
+                if trace is not None:
+                    trace.waits()
                 replica = await self._admission.wait(request.model, request.task.name, tried, refusal)
             replica.in_flight += 1
+            if trace is not None:
+                trace.asks(replica)
             try:
-                answer, first = await self._pool(replica.socket).ask(head, request.body)
+                answer, first = await self._pool(replica.socket).ask(request.head(more), request.body)
             except WorkerGone as gone:
                 replica.release()
                 tried.append(replica.worker_id)
@@ -174,6 +228,8 @@ class Relay:
                 replica.release()
                 raise
             else:
+                if trace is not None:
+                    trace.answers()
                 return Opened(replica, answer, first)
 
     def _pick(self, request: Request, tried: list[str]) -> Replica:
@@ -212,6 +268,10 @@ class _Out:
         self.bytes = 0
         self._begun = False
         self._events: WholeEvents | None = None
+
+    @property
+    def streamed(self) -> bool:
+        return self._events is not None
 
     async def refuse(self, error: EnginehouseError) -> None:
         await send_error(self._send, error, self.request_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import resource
 import signal
 import socket
@@ -19,6 +20,7 @@ from ..host.keys import MadeKey, check_openness
 from ..host.settings import Settings
 from ..sdk import EnginehouseError
 from .application import Application
+from .tracing import Traces, open_traces
 
 BACKLOG = 2048  # connections that may wait to be accepted: a burst of clients, not an error
 KEEP_ALIVE_SECONDS = 75  # idle connections are cheap; clients that reuse one must not find it closing under them
@@ -48,7 +50,12 @@ def serve(settings: Settings) -> int:
     try:
         check_openness(settings)
         with contextlib.closing(listen(settings.host, settings.port)) as listener:
-            uvloop.run(_serve(settings, listener))
+            traces = open_traces(os.environ)
+            try:
+                uvloop.run(_serve(settings, listener, traces))
+            finally:
+                if traces is not None:
+                    traces.close()
     except EnginehouseError as error:
         sys.stderr.write(f"enginehouse: {error.message}\n")
         return 1
@@ -57,10 +64,10 @@ def serve(settings: Settings) -> int:
     return 0
 
 
-async def _serve(settings: Settings, listener: socket.socket) -> None:
+async def _serve(settings: Settings, listener: socket.socket, traces: Traces | None) -> None:
     departure = Departure()
     async with open_house(settings, departure) as house:
-        application = Application(house)
+        application = Application(house, traces)
         first = await house.keys.create_first()
         if first is not None:
             made = {"key_id": first.key.key_id}

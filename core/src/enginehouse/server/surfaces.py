@@ -51,7 +51,7 @@ def respond(surface: Surface, request: Request) -> Response:
         except ClientGone:
             return
         body = msgspec.json.encode(asking.body)
-        await relay.pass_on(Relayed(asking.task, asking.model, heading, body), receive, asking.out)
+        await relay.pass_on(Relayed(asking.task, asking.model, heading, body, scope["path"]), receive, asking.out)
 
     return _Served(serve)
 

@@ -87,6 +87,7 @@ class _Sending:
         self.begun = False
         self.status = CLIENT_CLOSED
         self.bytes = 0
+        self.streamed = False
 
     async def refuse(self, error: EnginehouseError) -> None:
         await self._fail(Refusal.of(error))
@@ -142,6 +143,7 @@ class Translated(_Sending):
     async def _relay(self, opened: Opened) -> None:
         writer, answer, events, piece = self._writer, opened.answer, ChatEvents(), opened.first
         if writer.stream:
+            self.streamed = True
             await self._begin(200, b"text/event-stream; charset=utf-8")
             await self._piece(writer.opening())
         while piece or not answer.ended:
