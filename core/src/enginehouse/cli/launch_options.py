@@ -13,6 +13,14 @@ C = TypeVar("C", bound=Callable[..., Any])
 
 _PAIR: dict[str, Any] = {"type": (str, str), "multiple": True, "metavar": "KEY VALUE"}
 
+
+def only_one(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> str | None:
+    """Of an option of which two would leave open which is meant, as two paths do."""
+    if len(values) > 1:
+        raise click.BadParameter("give it once", context, parameter)
+    return values[0] if values else None
+
+
 OPTIONS: tuple[Callable[..., Any], ...] = (
     click.option("-n", "--model-name", help="Model to launch; may also be the first argument."),
     click.option(
@@ -46,7 +54,13 @@ OPTIONS: tuple[Callable[..., Any], ...] = (
     click.option(
         "--keep-alive", type=click.FloatRange(min=0), metavar="SECONDS", help="Unload after so long without requests."
     ),
-    click.option("-mp", "--model-path", help="Folder or file of the weights, when they are here already."),
+    click.option(
+        "-mp",
+        "--model-path",
+        multiple=True,
+        callback=only_one,
+        help="Folder or file of the weights, when they are here already.",
+    ),
     click.option("--download-hub", help="Where weights come from: huggingface, modelscope, ..."),
     click.option("--enable-thinking/--disable-thinking", default=None, help="For models that can do both."),
     click.option(

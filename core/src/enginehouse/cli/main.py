@@ -24,6 +24,7 @@ COMMANDS = {
     "engine": "List the engines, or which can run a model.",
     "cal-model-mem": "Calculate how much memory a model takes.",
     "list": "List the models, with those that load or have failed.",
+    "events": "Say what happened to a model.",
     "scale": "Give a model more or fewer replicas.",
     "terminate": "Stop models.",
     "export": "Write down what is declared, as a file of models.",
@@ -32,15 +33,19 @@ COMMANDS = {
     "chat": "Chat with a model.",
     "generate": "Let a model continue a text.",
     "inspect": "Draft a registration from weights.",
+    "convert": "Convert weights to another format.",
     "register": "Make a model of your own known.",
     "unregister": "Forget registrations.",
     "registrations": "List the models that can be launched.",
+    "vllm-models": "List the models that vLLM can run.",
     "cached": "List downloaded weights.",
     "remove-cache": "Remove downloaded weights.",
     "keys": "Make, list and revoke keys.",
     "login": "Keep a key for a server.",
     "plugins": "List the plugins and what became of each.",
     "doctor": "Check this machine and say what to do.",
+    "stop-cluster": "Stop the server and all its models.",
+    "completion": "Print what makes a shell complete commands.",
     "version": "Print the versions of what is installed.",
 }
 
@@ -81,7 +86,9 @@ def spell_with_dashes(name: str) -> str:
     context_settings={"help_option_names": ["-h", "--help"], "token_normalize_func": spell_with_dashes},
     epilog="Try: `enginehouse serve`, then `enginehouse launch stoker` and `enginehouse chat stoker`.",
 )
-@click.version_option(package_name="enginehouse-core", prog_name="enginehouse", message="%(prog)s %(version)s")
+@click.version_option(
+    None, "-v", "--version", package_name="enginehouse-core", prog_name="enginehouse", message="%(prog)s %(version)s"
+)
 def enginehouse() -> None:
     """A model server whose every engine is a plugin."""
 

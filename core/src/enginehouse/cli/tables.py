@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+import click
+
 PIPED_WIDTH = 10_000  # into a file or a pipe no line is ever folded
 
 STYLES = {
@@ -24,6 +26,10 @@ STYLES = {
     "warning": "yellow",
     "broken": "bold red",
 }
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+"""Of commands whose answer is not for people alone."""
 
 
 class Column(NamedTuple):

@@ -10,6 +10,7 @@ import click
 
 from ..connection import connected, server_options
 from ..failures import Refused
+from ..tables import json_option, print_json
 
 if TYPE_CHECKING:
     from ..comparison import Step
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
 @click.option("--prune", is_flag=True, help="End models that the file does not name.")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until what is launched is ready.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before models are ended.")
+@json_option
 @server_options
-def command(file: Path, prune: bool, wait: bool, yes: bool, endpoint: str | None, api_key: str | None) -> None:
+def command(
+    file: Path, prune: bool, wait: bool, yes: bool, as_json: bool, endpoint: str | None, api_key: str | None
+) -> None:
     """Make what is declared as a file of models says.
 
     Launches what is missing; changes in place how many replicas and requests a model has and how long it may lie idle;
@@ -30,7 +34,7 @@ def command(file: Path, prune: bool, wait: bool, yes: bool, endpoint: str | None
     refused or did not come up; the others are seen to all the same.
     """
     from ..comparison import to_do
-    from ..steps import await_all, do_steps, find_steps, show_steps
+    from ..steps import as_data, await_all, do_steps, find_steps, show_steps
 
     with connected(endpoint, api_key) as client:
         steps = find_steps(client, file, prune)
@@ -39,6 +43,8 @@ def command(file: Path, prune: bool, wait: bool, yes: bool, endpoint: str | None
         _check_agreed(needed, yes)
         launched, failed = do_steps(client, needed, wait)
         failed += await_all(client, launched) if wait else 0
+    if as_json:
+        print_json({"steps": [as_data(step) for step in needed], "launched": launched, "failed": failed})
     if failed:
         raise Refused(f"{failed} of {len(needed)} models are not as {file} says.")
     click.echo(f"All is as {file} says." if needed else f"Nothing to do: all is as {file} says.", err=True)

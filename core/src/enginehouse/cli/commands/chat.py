@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ..completing import complete_uids
 from ..connection import connected, server_options
 from ..dialogue import run_dialogue, show_answer, target_of
 from ..failures import Refused
@@ -15,8 +16,16 @@ from ..failures import Refused
 def sampling_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options that chat and generate have in common."""
     options = (
-        click.option("-u", "--model-uid", metavar="UID", help="Model to ask; may also be the first argument."),
-        click.option("--max-tokens", type=click.IntRange(min=1), default=512, show_default=True),
+        click.option(
+            "-u",
+            "--model-uid",
+            metavar="UID",
+            shell_complete=complete_uids,
+            help="Model to ask; may also be the first argument.",
+        ),
+        click.option(
+            "--max-tokens", type=click.IntRange(min=1), default=512, show_default=True, help="Longest answer."
+        ),
         click.option("--temperature", type=click.FloatRange(0, 2), help="0 is greedy.  [default: the model's]"),
         click.option("--stream", type=bool, default=None, help="Show the answer as it arrives.  [default: true]"),
         click.option("--json", "as_json", is_flag=True, help="Print the server's answer (or events) as JSON."),

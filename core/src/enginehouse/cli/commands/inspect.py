@@ -10,7 +10,7 @@ import click
 
 from ..connection import connected, server_options
 from ..failures import Refused
-from ..tables import print_json
+from ..tables import json_option, print_json
 
 
 @click.command()
@@ -19,9 +19,15 @@ from ..tables import print_json
     "-n", "--model-name", help="Name to register it by.  [default: the folder's, file's or repository's name]"
 )
 @click.option("--model-family", help="Known family to take the chat part from, where the files have none.")
+@json_option
 @server_options
 def command(
-    place: str, model_name: str | None, model_family: str | None, endpoint: str | None, api_key: str | None
+    place: str,
+    model_name: str | None,
+    model_family: str | None,
+    as_json: bool,
+    endpoint: str | None,
+    api_key: str | None,
 ) -> None:
     """Draft a registration of weights: a folder, a GGUF file, or a hub's id.
 
@@ -34,7 +40,7 @@ def command(
         with connected(endpoint, api_key) as client:
             draft = client.inspect_model(place, model_family)
     print_json({**draft, "model_name": model_name or draft["model_name"]})
-    if sys.stdout.isatty():
+    if sys.stdout.isatty() and not as_json:
         click.echo("Register it with `enginehouse register`.", err=True)
 
 

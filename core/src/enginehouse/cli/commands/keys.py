@@ -13,7 +13,7 @@ import click
 from .. import home_keys
 from ..connection import connected, server_options
 from ..failures import Unreachable
-from ..tables import Column, print_json, print_table
+from ..tables import Column, json_option, print_json, print_table
 
 if TYPE_CHECKING:
     from ...client import Client
@@ -56,7 +56,7 @@ def read_duration(text: str) -> float:
 @click.option("--admin", is_flag=True, help="May do everything; else the key is for inference.")
 @click.option("-m", "--model", "models", multiple=True, metavar="UID", help="May use only this; * and ?; repeatable.")
 @click.option("--no-models", is_flag=True, help="May only look: for a scraper of metrics.")
-@click.option("--requests-per-minute", type=click.IntRange(min=1))
+@click.option("--requests-per-minute", type=click.IntRange(min=1), help="More are refused with 429.")
 @click.option("--tokens-per-day", type=click.IntRange(min=1), help="Read and generated, until midnight UTC.")
 @click.option(
     "--expires", "expires_in", type=read_duration, metavar="30d", help="Ends after so long.  [default: never]"
@@ -103,13 +103,16 @@ def list_keys(any_state: bool, as_json: bool, local: bool, **given: Any) -> None
 
 @command.command()
 @click.argument("key_ids", nargs=-1, required=True, metavar="ID...")
+@json_option
 @_local
 @server_options
-def revoke(key_ids: tuple[str, ...], local: bool, **given: Any) -> None:
+def revoke(key_ids: tuple[str, ...], as_json: bool, local: bool, **given: Any) -> None:
     """End keys, from this moment on."""
     for key_id in key_ids:
         _done(given, local, partial(_revoke, key_id=key_id), partial(home_keys.revoke, key_id))
         click.echo(f"Revoked {key_id}.", err=True)
+    if as_json:
+        print_json({"revoked": key_ids})
 
 
 def _revoke(client: Client, key_id: str) -> None:

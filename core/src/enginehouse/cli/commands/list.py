@@ -9,35 +9,48 @@ import click
 from ..connection import connected, server_options
 from ..tables import Column, print_json, print_table
 
-COLUMNS = (
-    Column("UID"),
-    Column("NAME"),
-    Column("TYPE"),
-    Column("ENGINE"),
-    Column("STATUS"),
-    Column("REPLICAS"),
-    Column("DEVICE"),
-    Column("CONTEXT"),
-    Column("ERROR", folds=True),
-)
+Json = dict[str, Any]
+
+_FIRST = (Column("UID"), Column("NAME"), Column("TYPE"), Column("ENGINE"), Column("STATUS"), Column("REPLICAS"))
+_LAST = Column("ERROR", folds=True)
+_DEVICE, _CONTEXT = Column("DEVICE"), Column("CONTEXT")
+_OF_TYPE: dict[str, tuple[tuple[Column, str], ...]] = {
+    "llm": (
+        (_CONTEXT, "context_length"),
+        (Column("FORMAT"), "model_format"),
+        (Column("SIZE"), "model_size_in_billions"),
+        (Column("QUANTIZATION"), "quantization"),
+        (Column("ABILITIES"), "model_ability"),
+    ),
+    "embedding": ((Column("DIMENSIONS"), "dimensions"), (Column("MAX TOKENS"), "max_tokens")),
+    "rerank": ((Column("KIND"), "type"), (Column("LANGUAGES"), "language")),
+    "flexible": ((Column("LAUNCHER"), "launcher"), (Column("ARGUMENTS"), "launcher_args")),
+}
+_OF_OTHERS = ((Column("FAMILY"), "model_family"), (Column("ABILITIES"), "model_ability"))
+_OF_ALL = ((_CONTEXT, "context_length"),)
 
 
 @click.command(name="list")
+@click.option("-t", "--model-type", help="Only those of this type, with what is told of it: LLM, embedding, ...")
 @click.option("--json", "as_json", is_flag=True, help="Print the server's answer as JSON.")
 @server_options
-def command(as_json: bool, endpoint: str | None, api_key: str | None) -> None:
+def command(model_type: str | None, as_json: bool, endpoint: str | None, api_key: str | None) -> None:
     """List the models, with those that load or have failed."""
     with connected(endpoint, api_key) as client:
-        models = client.list_models(any_status=True)
+        models = [item for item in client.list_models(any_status=True).values() if _is_of(item, model_type)]
+    more = _OF_ALL if model_type is None else _OF_TYPE.get(model_type.lower(), _OF_OTHERS)
     if as_json:
-        print_json(list(models.values()))
+        print_json(models)
     elif models:
-        print_table(COLUMNS, [row_of(item) for item in models.values()])
+        columns = (*_FIRST, _DEVICE, *(column for column, _ in more), _LAST)
+        print_table(columns, [row_of(item, [field for _, field in more]) for item in models])
     else:
-        click.echo("No models are running. Launch one with `enginehouse launch`.", err=True)
+        kind = f" {model_type}" if model_type else ""
+        click.echo(f"No{kind} models are running. Launch one with `enginehouse launch`.", err=True)
 
 
-def row_of(item: dict[str, Any]) -> tuple[object, ...]:
+def row_of(item: Json, more: list[str]) -> tuple[object, ...]:
+    """more: fields shown between the devices and the error."""
     return (
         item["id"],
         item.get("model_name"),
@@ -46,10 +59,18 @@ def row_of(item: dict[str, Any]) -> tuple[object, ...]:
         item.get("status", "READY"),
         item.get("replica"),
         _devices(item),
-        item.get("context_length"),
+        *(_spell(item.get(field)) for field in more),
         item.get("error"),
     )
 
 
-def _devices(item: dict[str, Any]) -> str:
+def _is_of(item: Json, model_type: str | None) -> bool:
+    return model_type is None or str(item.get("model_type")).lower() == model_type.lower()
+
+
+def _devices(item: Json) -> str:
     return ",".join(map(str, item.get("devices") or item.get("accelerators") or ())) or "cpu"
+
+
+def _spell(value: object) -> object:
+    return ",".join(map(str, value)) if isinstance(value, list) else value

@@ -19,7 +19,9 @@ Json = dict[str, Any]
 Row = tuple[object, ...]
 
 
-@click.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+@click.command(
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True}, options_metavar="[NAME] [OPTIONS]"
+)
 @launch_options
 @click.option("--json", "as_json", is_flag=True, help="Print the server's answer as JSON.")
 @server_options

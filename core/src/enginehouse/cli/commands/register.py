@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import click
 
 from ..connection import connected, server_options
 from ..failures import Refused
+from ..tables import json_option, print_json
 
 TYPE = click.option(
     "-t",
@@ -25,6 +27,7 @@ TYPE = click.option(
 @click.argument("file", required=False, metavar="[FILE]")
 @click.option("-p", "--persist", is_flag=True, help="Keep it over restarts of the server.")
 @click.option("-w", "--worker-ip", help="Accepted for scripts; there is one machine.")
+@json_option
 @server_options
 def command(
     model_type: str,
@@ -32,6 +35,7 @@ def command(
     file: str | None,
     persist: bool,
     worker_ip: str | None,
+    as_json: bool,
     endpoint: str | None,
     api_key: str | None,
 ) -> None:
@@ -41,6 +45,8 @@ def command(
     text = _read(named or file or "")
     with connected(endpoint, api_key) as client:
         client.register_model(model_type, text, persist, worker_ip)
+    if as_json:
+        print_json({"model_type": model_type, "model_name": json.loads(text).get("model_name"), "persist": persist})
     click.echo("Registered." if persist else "Registered until the server ends; --persist keeps it.", err=True)
 
 

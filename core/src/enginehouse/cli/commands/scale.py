@@ -6,17 +6,20 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..completing import complete_uids
 from ..connection import connected, server_options
+from ..tables import json_option, print_json
 
 if TYPE_CHECKING:
     from ...client import Client
 
 
 @click.command()
-@click.argument("uid")
+@click.argument("uid", shell_complete=complete_uids)
 @click.argument("replicas", type=click.IntRange(min=1), metavar="N")
+@json_option
 @server_options
-def command(uid: str, replicas: int, endpoint: str | None, api_key: str | None) -> None:
+def command(uid: str, replicas: int, as_json: bool, endpoint: str | None, api_key: str | None) -> None:
     """Give a model N replicas.
 
     Adds one after another, each ready before the next; takes away those with the highest numbers, which first
@@ -25,6 +28,9 @@ def command(uid: str, replicas: int, endpoint: str | None, api_key: str | None) 
     with connected(endpoint, api_key) as client:
         ids = sorted(int(replica["replica_id"]) for replica in client.list_model_replicas(uid))
         _scale(client, uid, ids, replicas)
+        after = client.list_model_replicas(uid) if as_json else []
+    if as_json:
+        print_json(after)
     click.echo(f"{uid} has {replicas} replica{'' if replicas == 1 else 's'}.", err=True)
 
 

@@ -25,6 +25,7 @@ import click
     default="info",
     envvar="ENGINEHOUSE_LOG_LEVEL",
     show_default=True,
+    help="The least that is worth a line.",
 )
 @click.option(
     "--log-format",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ..connection import connected, server_options
+from ..tables import json_option, print_json
 from .register import TYPE
 
 
@@ -12,9 +13,15 @@ from .register import TYPE
 @TYPE
 @click.option("-n", "--model-name", "named", multiple=True, metavar="NAME", help="Model to forget; may be repeated.")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
+@json_option
 @server_options
 def command(
-    model_type: str, named: tuple[str, ...], names: tuple[str, ...], endpoint: str | None, api_key: str | None
+    model_type: str,
+    named: tuple[str, ...],
+    names: tuple[str, ...],
+    as_json: bool,
+    endpoint: str | None,
+    api_key: str | None,
 ) -> None:
     """Forget registrations. What runs of them runs on."""
     wanted = (*named, *names)
@@ -24,3 +31,5 @@ def command(
         for name in wanted:
             client.unregister_model(model_type, name)
             click.echo(f"Unregistered {name}.", err=True)
+    if as_json:
+        print_json({"unregistered": wanted})

@@ -49,6 +49,7 @@ class Client:
     get_launch_model_progress = _method(models.get_launch_model_progress)
     cancel_launch_model = _method(models.cancel_launch_model)
     abort_request = _method(models.abort_request)
+    list_model_events = _method(models.list_model_events)
     get_instance_info = _method(models.get_instance_info)
 
     register_model = _method(registrations.register_model)

@@ -159,6 +159,11 @@ def abort_request(model_uid: str, request_id: str, block_duration: int = 30) -> 
     )
 
 
+def list_model_events(model_uid: str) -> Call[list[Json]]:
+    """What happened to a model, oldest first: {"event_type", "event_ts", "event_content"}."""
+    return Call(action="list the events", method="GET", path=_model(model_uid, "events"), decode=as_list)
+
+
 def get_instance_info(model_name: str | None = None, model_uid: str | None = None) -> Call[list[Json]]:
     """Deployments with their replicas, those that load or have failed too. `model_uid` wins over `model_name`."""
     return Call(
