@@ -6,29 +6,41 @@ ENGINEHOUSE_HOME ?= $(HOME)/.enginehouse
 ENGINEHOUSE_PORT ?= 9997
 export ENGINEHOUSE_HOME
 
-PLUGINS := plugins/miniatures plugins/transformers_engine
+PLUGINS := plugins/miniatures plugins/transformers_engine plugins/llamacpp_engine
 PACKAGES := enginehouse.sdk enginehouse.host enginehouse.runner enginehouse.keeper enginehouse.client \
-            enginehouse.builtin enginehouse.server enginehouse.cli enginehouse_transformers enginehouse_miniatures
+            enginehouse.builtin enginehouse.server enginehouse.cli enginehouse_transformers enginehouse_llamacpp enginehouse_miniatures
 STAMP := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
+LLAMA_INDEX := $(VENV)/llama-index
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
 .PHONY: serve stop test test-unit test-slow test-gpu check fix docs bench clean install
 
-install: $(DEV)
+install: $(DEV) $(LLAMA_INDEX)/.installed
 
 # Everything is installed as a third party's would be: with pip, found through entry points.
 $(STAMP): constraints.txt pyproject.toml core/pyproject.toml $(PLUGINS:%=%/pyproject.toml)
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed: set PYTHON=/path/to/python3"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) --editable 'core[server,hub]' --editable plugins/miniatures \
-	  --editable 'plugins/transformers_engine[runtime]' --editable .
+	  --editable 'plugins/transformers_engine[runtime]' --editable 'plugins/llamacpp_engine[runtime]' --editable .
 	touch $(STAMP)
 
 # What tests and checks need on top; a server does without.
 $(DEV): $(STAMP) requirements-dev.txt tests/fake_engine/pyproject.toml
 	$(PIP) --requirement requirements-dev.txt --editable tests/fake_engine
 	touch $(DEV)
+
+# LlamaIndex takes an openai package of before the newest, which other tests need. So it has an environment of its own,
+# which borrows what it can from the other one (the .pth file; pip finds it there) and installs the rest.
+$(LLAMA_INDEX)/.installed: $(DEV) requirements-llama-index.txt
+	$(BIN)/python -m venv --clear --without-pip $(LLAMA_INDEX)
+	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" > \
+	  $$($(LLAMA_INDEX)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/borrowed.pth
+	grep -v '^openai==' constraints.txt > $(LLAMA_INDEX)/constraints.txt
+	$(BIN)/python -m pip --python $(LLAMA_INDEX)/bin/python install --quiet \
+	  --constraint $(LLAMA_INDEX)/constraints.txt --requirement requirements-llama-index.txt
+	touch $@
 
 # Installs, starts a server, launches the miniature model stoker, and leaves it serving.
 serve: $(STAMP)
@@ -39,13 +51,13 @@ stop:
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh scripts/stop.sh
 
 # All tests but those marked slow or gpu.
-test: $(DEV)
+test: $(DEV) $(LLAMA_INDEX)/.installed
 	$(BIN)/python -m pytest -m "not slow and not gpu"
 
 test-unit: $(DEV)
 	$(BIN)/python -m pytest -m "not slow and not gpu" tests/unit
 
-test-slow: $(DEV)
+test-slow: $(DEV) $(LLAMA_INDEX)/.installed
 	$(BIN)/python -m pytest -m slow
 
 test-gpu: $(DEV)

@@ -1,0 +1,1 @@
+"""The engine `llama.cpp`, and the converter to its file format."""

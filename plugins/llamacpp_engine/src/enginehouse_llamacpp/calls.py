@@ -1,0 +1,63 @@
+"""One answer on its way from the library's thread to the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from concurrent.futures import Executor, Future
+
+from enginehouse.sdk import BadRequest
+
+from .native import Native
+
+
+class NativeCall:
+    """Begins when it is made; `close` ends it, whether it has begun to answer or still waits for a thread."""
+
+    def __init__(self, native: Native, body: bytes, executor: Executor) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._chunks: deque[bytes] = deque()
+        self._error: Exception | None = None
+        self._came = asyncio.Event()
+        self._woken = False
+        self._unwanted = False
+        self._future: Future[None] = executor.submit(self._run, native, body)
+
+    async def batch(self) -> list[bytes]:
+        """Waits for chunks; gives all that have come, none when the answer has ended. Raises what the library did."""
+        await self._came.wait()
+        self._came.clear()
+        self._woken = False
+        chunks = [self._chunks.popleft() for _ in range(len(self._chunks))]
+        if not chunks and self._error is not None:
+            raise self._error
+        return chunks
+
+    def close(self) -> None:
+        """Nothing more is wanted: the library frees the slot at its next step."""
+        self._unwanted = True
+        self._future.cancel()
+
+    def _run(self, native: Native, body: bytes) -> None:
+        if self._unwanted:
+            return
+        try:
+            native.complete(body, self._take)
+        except ValueError as error:
+            self._error = BadRequest(f"llama.cpp cannot read this request: {error}")
+        except Exception as error:  # noqa: BLE001 - the library is foreign code; who waits gets what it raised
+            self._error = error
+        self._wake()
+
+    def _take(self, chunk: bytes) -> bool:
+        self._chunks.append(chunk)
+        if not self._woken:
+            self._wake()
+        return self._unwanted
+
+    def _wake(self) -> None:
+        self._woken = True
+        try:
+            self._loop.call_soon_threadsafe(self._came.set)
+        except RuntimeError:
+            self._unwanted = True  # the loop has closed: nobody waits there any more

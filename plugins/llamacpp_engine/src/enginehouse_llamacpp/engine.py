@@ -1,0 +1,158 @@
+"""The heavy half: what the runner hosts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from enginehouse.sdk import (
+    BadRequest,
+    EngineContext,
+    EngineFailed,
+    GenerateRequest,
+    Message,
+    NotReady,
+    Piece,
+    Sampling,
+    Tool,
+)
+from enginehouse.sdk.constraints import ConstraintKind
+
+from .answers import Growing, Wanted
+from .calls import NativeCall
+from .model_file import ModelFile
+from .native import Native, restore_signals, start
+from .options import LlamaCppOptions
+from .parameters import context_length_of
+from .prompts import ChatTemplate
+from .requests import Limits, body_of
+
+AHEAD = 2  # calls beyond the slots, so that a slot that gets free finds the next one waiting
+
+
+class LlamaCppEngine:
+    """A GGUF file in llama.cpp's own server core, its requests batched continuously."""
+
+    constraints: tuple[ConstraintKind, ...] = ("json_schema", "regex", "choice", "grammar")
+
+    def __init__(self, context: EngineContext) -> None:
+        self._context = context
+        self._options: LlamaCppOptions = context.options
+        self._model: ModelFile | None = None
+        self._native: Native | None = None
+        self._template = ChatTemplate(None, {})
+        self._threads: ThreadPoolExecutor | None = None
+        self._first = ""
+        self.context_length: int | None = context.context_length
+        self.default_sampling = Sampling()
+
+    async def load(self) -> None:
+        """Loads the model on a thread; raises LaunchFailed, BrokenGguf."""
+        try:
+            await asyncio.to_thread(self._load)
+        finally:
+            restore_signals()
+        self._context.report(1.0, "ready")
+
+    def _load(self) -> None:
+        model = self._model = ModelFile(self._context.model_path)
+        self.context_length = context_length_of(self._context, model)
+        special = {f"{role}_token": model.token_named(role) for role in ("bos", "eos")}
+        self._template = ChatTemplate(self._context.chat_template or model.chat_template, special)
+        native = self._native = start(self._context, model, self.context_length)
+        self._first = special["bos_token"] if _adds_first(native) else ""
+        self._threads = ThreadPoolExecutor(self._options.n_parallel + AHEAD, "llama.cpp call")
+
+    def close(self) -> None:
+        """Ends the library's server; what still runs is cut."""
+        threads, self._threads, self._native = self._threads, None, None
+        if threads is not None:
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    async def generate(self, request: GenerateRequest) -> AsyncIterator[Piece]:
+        """Pieces of one answer, each of all tokens that have come meanwhile."""
+        native, model, threads = self._ready()
+        stops = self._stops(request.sampling, model)
+        prompt = await self._prompt(request, native)
+        wanted = self._wanted(request.sampling, stops, model)
+        limits = Limits(len(model.tokens), wanted.context_length)
+        if request.constraint is None:
+            body = body_of(request, prompt, limits, asks_ids=bool(stops))
+        else:  # a large schema takes time to check
+            body = await asyncio.to_thread(body_of, request, prompt, limits, asks_ids=bool(stops))
+        answer = Growing(wanted)
+        call = NativeCall(native, body, threads)
+        try:
+            while not answer.finished:
+                chunks = await call.batch()
+                if not chunks:
+                    raise EngineFailed("llama.cpp ended this answer without saying why; see the worker's log.")
+                piece = answer.take(chunks)
+                if piece is not None:
+                    yield piece
+        finally:
+            call.close()
+
+    def chat_prompt(
+        self, messages: tuple[Message, ...], tools: tuple[Tool, ...], template_options: dict[str, Any]
+    ) -> str:
+        """The prompt of a conversation, its special tokens spelled out."""
+        return self._template.render(messages, tools, template_options)
+
+    def tokenize(self, text: str, special_tokens: bool = False) -> list[int]:
+        """Token ids of a text; `special_tokens`: it spells its special tokens out itself."""
+        native, _, _ = self._ready()
+        return native.tokenize(text, add_special=not special_tokens) if text else []
+
+    def detokenize(self, ids: list[int]) -> str:
+        """The text of token ids, special tokens left out."""
+        native, model, _ = self._ready()
+        self._check_ids(ids, "tokens")
+        return native.detokenize([token for token in ids if token not in model.special])
+
+    def convert_ids_to_tokens(self, ids: list[int]) -> list[str]:
+        """Each id as the vocabulary spells it."""
+        _, model, _ = self._ready()
+        self._check_ids(ids, "tokens")
+        return [model.tokens[token] for token in ids]
+
+    def _ready(self) -> tuple[Native, ModelFile, ThreadPoolExecutor]:
+        if self._native is None or self._model is None or self._threads is None:
+            raise NotReady(f"The model {self._context.model_uid!r} is not loaded; wait until it is ready.")
+        return self._native, self._model, self._threads
+
+    def _check_ids(self, ids: list[int], param: str) -> None:
+        size = len(self._model.tokens) if self._model else 0
+        if wrong := [token for token in ids if not 0 <= token < size]:
+            raise BadRequest(f"There is no token {wrong[0]}: ids go from 0 to {size - 1}.", param=param)
+
+    async def _prompt(self, request: GenerateRequest, native: Native) -> str | list[int]:
+        """What llama.cpp is given: text, before which it puts the first token by itself, or ids, which it leaves."""
+        prompt = request.prompt
+        if isinstance(prompt, list):
+            self._check_ids(prompt, "prompt")
+        elif request.special_tokens and self._first:
+            if prompt.startswith(self._first):
+                prompt = prompt.removeprefix(self._first)
+            else:
+                prompt = await asyncio.to_thread(native.tokenize, prompt, add_special=False)
+        if not prompt and not (isinstance(prompt, str) and self._first):
+            raise BadRequest("The prompt is empty: this model needs at least one token to continue.", param="prompt")
+        return prompt
+
+    def _stops(self, sampling: Sampling, model: ModelFile) -> frozenset[int]:
+        """Ids that end the answer and that llama.cpp does not know to."""
+        own = () if sampling.ignore_eos else self._context.stop_token_ids
+        known = frozenset() if sampling.ignore_eos else model.ends
+        return frozenset((*sampling.stop_token_ids, *own)) - known
+
+    def _wanted(self, sampling: Sampling, stops: frozenset[int], model: ModelFile) -> Wanted:
+        assert self.context_length is not None
+        return Wanted(self.context_length, sampling.logprobs, stops, lambda token: model.tokens[token])
+
+
+def _adds_first(native: Native) -> bool:
+    """Whether a text's tokens begin with one that it does not hold."""
+    return len(native.tokenize("a", add_special=True)) > len(native.tokenize("a", add_special=False))

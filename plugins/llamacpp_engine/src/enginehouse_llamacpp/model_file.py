@@ -1,0 +1,73 @@
+"""What a GGUF file says about the model in it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from enginehouse.sdk import LaunchFailed
+from enginehouse.sdk.gguf import Gguf, read_gguf
+
+CONTROL, USER_DEFINED = 3, 4  # kinds of token in tokenizer.ggml.token_type
+_ENDS = ("eos_token_id", "eot_token_id", "eom_token_id")
+
+
+class ModelFile:
+    """A file's metadata in the words that the engine needs. Raises BrokenGguf, or LaunchFailed for no model."""
+
+    def __init__(self, file: Path) -> None:
+        if not file.is_file():
+            raise LaunchFailed(f"{file} is no file. Give the GGUF file itself, of a split model the first part.")
+        header = read_gguf(file)
+        self.metadata = header.metadata
+        self.architecture = self._architecture(file, header)
+
+    def _architecture(self, file: Path, header: Gguf) -> str:
+        name = self.text("general.architecture")
+        kind = self.text("general.type") or "model"
+        if not name or kind not in ("model", "imatrix") or name == "clip" or not header.tensors:
+            raise LaunchFailed(
+                f"{file} holds no language model (type {kind!r}, architecture {name!r}); "
+                "give the model's own file, and a projector or an adapter by its option."
+            )
+        return name
+
+    def text(self, key: str) -> str | None:
+        value = self.metadata.get(key)
+        return value if isinstance(value, str) and value else None
+
+    def number(self, key: str) -> int | None:
+        value: Any = self.metadata.get(key)
+        return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+    @property
+    def context_length(self) -> int | None:
+        """Tokens that the model was made for."""
+        return self.number(f"{self.architecture}.context_length")
+
+    @property
+    def chat_template(self) -> str | None:
+        return self.text("tokenizer.chat_template")
+
+    @cached_property
+    def tokens(self) -> list[str]:
+        """Each id as the vocabulary spells it."""
+        tokens = self.metadata.get("tokenizer.ggml.tokens")
+        return tokens if isinstance(tokens, list) else []
+
+    @cached_property
+    def special(self) -> frozenset[int]:
+        """Ids that stand for no text."""
+        kinds = self.metadata.get("tokenizer.ggml.token_type")
+        return frozenset(index for index, kind in enumerate(kinds or ()) if kind == CONTROL)
+
+    @property
+    def ends(self) -> frozenset[int]:
+        """Ids that end an answer."""
+        return frozenset(one for key in _ENDS if (one := self.number(f"tokenizer.ggml.{key}")) is not None)
+
+    def token_named(self, role: str) -> str:
+        """The text of a special token, such as "bos"; empty when there is none."""
+        index = self.number(f"tokenizer.ggml.{role}_token_id")
+        return self.tokens[index] if index is not None and index < len(self.tokens) else ""

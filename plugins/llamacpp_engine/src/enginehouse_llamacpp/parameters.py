@@ -1,0 +1,97 @@
+"""From launch options to llama.cpp's own parameters."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import xllamacpp  # type: ignore[import-untyped]
+
+from enginehouse.sdk import BadRequest, EngineContext
+
+from .model_file import ModelFile
+from .options import LARGEST_DEFAULT, LlamaCppOptions
+
+SMALL = 64 * 2**20  # bytes of weights; below it threads wait for each other longer than they compute
+CONTEXT_STEP = 256  # llama.cpp rounds a sequence's cache to multiples of this
+ERRORS_ONLY = 1  # llama.cpp's verbosity: what goes wrong is printed, nothing else
+_FLASH = {
+    "auto": xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_AUTO,
+    "on": xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED,
+    "off": xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED,
+}
+_SPLITS = {
+    "none": xllamacpp.llama_split_mode.LLAMA_SPLIT_MODE_NONE,
+    "layer": xllamacpp.llama_split_mode.LLAMA_SPLIT_MODE_LAYER,
+    "row": xllamacpp.llama_split_mode.LLAMA_SPLIT_MODE_ROW,
+}
+_COPIED = ("n_parallel", "main_gpu", "n_batch", "n_ubatch", "cache_ram_mib")
+
+
+def context_length_of(context: EngineContext, model: ModelFile) -> int:
+    """Tokens that prompt and answer may take together."""
+    options: LlamaCppOptions = context.options
+    known = (options.n_ctx or LARGEST_DEFAULT, context.context_length, model.context_length)
+    return min(length for length in known if length)
+
+
+def parameters_of(context: EngineContext, file: Path, context_length: int, key: str) -> Any:
+    """The parameters of a server. key: what its own HTTP port asks for. Raises BadRequest for a wrong `extra`."""
+    options: LlamaCppOptions = context.options
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = str(file)
+    parameters.n_ctx = options.n_parallel * -(-(context_length + 1) // CONTEXT_STEP) * CONTEXT_STEP
+    for name in _COPIED:
+        setattr(parameters, name, getattr(options, name))
+    threads = options.n_threads or _threads(file)
+    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
+    parameters.n_gpu_layers = 0 if context.device == "cpu" else options.n_gpu_layers
+    parameters.split_mode = _SPLITS[options.split_mode]
+    parameters.flash_attn_type = _FLASH[options.flash_attn]
+    parameters.cache_type_k, parameters.cache_type_v = map(_number_type, (options.cache_type_k, options.cache_type_v))
+    _set_memory(parameters, options)
+    _close_doors(parameters, key)
+    _set_extra(parameters, options.extra)
+    return parameters
+
+
+def _threads(file: Path) -> int:
+    if file.stat().st_size < SMALL:
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _number_type(name: str) -> Any:
+    return getattr(xllamacpp.ggml_type, f"GGML_TYPE_{name.upper()}")
+
+
+def _set_memory(parameters: Any, options: LlamaCppOptions) -> None:
+    """The planner has weighed the model already, so the library's own fitting is off: what was asked for is made."""
+    parameters.fit_params = False
+    modes = xllamacpp.llama_load_mode
+    if options.use_mlock:
+        parameters.load_mode = modes.LLAMA_LOAD_MODE_MLOCK
+    elif not options.use_mmap:
+        parameters.load_mode = modes.LLAMA_LOAD_MODE_NONE
+
+
+def _close_doors(parameters: Any, key: str) -> None:
+    """The library opens an HTTP server on a port of loopback that nobody needs but we: it asks for a key."""
+    parameters.api_keys = [key]
+    parameters.hostnames = ["127.0.0.1"]
+    parameters.endpoint_slots = parameters.endpoint_props = parameters.endpoint_metrics = False
+    parameters.ui = False
+    parameters.n_threads_http = 2
+    parameters.use_jinja = False  # templates are rendered by us, for the same prompt on every engine
+    parameters.verbosity = ERRORS_ONLY
+
+
+def _set_extra(parameters: Any, extra: dict[str, Any]) -> None:
+    for name, value in extra.items():
+        if name.startswith("_") or not hasattr(parameters, name):
+            raise BadRequest(f"llama.cpp has no parameter {name!r}; look at `extra`.", param="extra")
+        try:
+            setattr(parameters, name, value)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise BadRequest(f"llama.cpp's parameter {name} cannot be {value!r}: {error}", param="extra") from error
