@@ -34,6 +34,16 @@ async def test_only_known_headers_come_back(gateway, worker):
     assert "authorization" not in passed
 
 
+async def test_a_callers_trace_goes_on_to_the_worker(gateway, worker):
+    gateway.route(worker)
+    parent = f"00-{'4b' * 16}-{'0f' * 8}-01"
+    await gateway.chat({}, traceparent=parent, tracestate="vendor=7")
+    passed = await worker.seen("headers")
+    assert (passed["traceparent"], passed["tracestate"]) == (parent, "vendor=7")
+    await gateway.chat({}, traceparent="nonsense", tracestate="vendor=7")
+    assert not {"traceparent", "tracestate"} & (await worker.seen("headers")).keys()
+
+
 async def test_a_request_without_an_id_gets_one(gateway, worker):
     gateway.route(worker)
     first, _ = await gateway.chat({})
