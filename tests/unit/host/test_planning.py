@@ -194,7 +194,11 @@ def test_replicas_may_choose_one_by_one() -> None:
         ({"replica_config": [{"devices": []}]}, "one entry in `devices`"),
         ({"replica_config": [{"devices": [{"gpus": 1}]}]}, "gpus"),
         ({"replica_config": [{"devices": [{"gpu_idx": [0, 0]}]}]}, "twice"),
-        ({"replica_config": [{"devices": [{}], "replica_uid": "a"}]}, "numbered by the server"),
+        ({"replica_config": [{"devices": [{}], "replica_uid": "a"}] * 2, "replica": 2}, "calls 2 replicas 'a'"),
+        ({"replica_config": [{"devices": [{}], "replica_uid": ""}]}, "replica_uid"),
+        ({"replica_config": [{"devices": [{}], "wings": 1}]}, "wings"),
+        ({"replica_config": [{"devices": [{}]}], "worker_ip": "127.0.0.1"}, "either replica_config or worker_ip"),
+        ({"replica_config": [{"devices": [{}]}], "n_worker": 2}, "either replica_config or n_worker"),
         ({"replica_config": [{"devices": [{}]}], "gpu_idx": 0}, "either replica_config or gpu_idx"),
         ({"replica_config": [{"devices": [{}]}], "n_gpu": 1}, "either replica_config or n_gpu"),
     ],
@@ -237,7 +241,7 @@ def test_remote_code_needs_the_servers_consent() -> None:
 
 
 def test_what_cannot_be_honoured_is_refused_by_name() -> None:
-    with pytest.raises(NotSupported, match="n_worker=2"):
+    with pytest.raises(NotSupported, match="n_worker is 2, but this server has one machine"):
         plan(n_worker=2)
 
 

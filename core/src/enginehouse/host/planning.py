@@ -276,12 +276,25 @@ def _refuse_unsupported(request: LaunchRequest, known: Knowledge) -> None:
             "ENGINEHOUSE_TRUST_REMOTE_CODE=1 if you trust whoever may launch models.",
             param="trust_remote_code",
         )
-    later = {
-        "n_worker": request.n_worker if request.n_worker > 1 else None,
-        "enable_virtual_env": request.enable_virtual_env or None,
-        "virtual_env_packages": request.virtual_env_packages or None,
-        "virtual_env_find_links": request.virtual_env_find_links or None,
+    if request.n_worker > 1:
+        raise NotSupported(
+            f"n_worker is {request.n_worker}, but this server has one machine: leave it out, or say 1. To use several "
+            "accelerators give n_gpu; for several copies of the model, replica.",
+            param="n_worker",
+        )
+    _refuse_own_environment(request)
+
+
+def _refuse_own_environment(request: LaunchRequest) -> None:
+    wishes = {
+        "enable_virtual_env": request.enable_virtual_env,
+        "virtual_env_packages": request.virtual_env_packages,
+        "virtual_env_find_links": request.virtual_env_find_links,
     }
-    for name, value in later.items():
-        if value is not None:
-            raise NotSupported(f"This version cannot honour {name}={value!r} yet; leave it out.", param=name)
+    for name, value in wishes.items():
+        if value:
+            raise NotSupported(
+                f"{name} is {value!r}, but this server runs models in its own environment. Leave it out, and install "
+                "what the model needs beside the server (`enginehouse engines` says what each engine asks for).",
+                param=name,
+            )

@@ -36,7 +36,7 @@ def portray(sitter: Sitter, contributions: Contributions) -> DeploymentView:
         reason=plan.reason if plan else "",
         source=plan.source if plan else None,
         tasks=plan.tasks if plan else (),
-        replicas=tuple(life.view() for life in lives) or _unloaded(sitter),
+        replicas=_replicas(sitter),
         created_ts=declared.created_ts,
         facts=_facts(sitter, contributions),
         devices=plan.devices if plan else (),
@@ -49,12 +49,14 @@ def portray(sitter: Sitter, contributions: Contributions) -> DeploymentView:
     )
 
 
-def _unloaded(sitter: Sitter) -> tuple[ReplicaView, ...]:
-    """Replicas that there will be when a request comes."""
-    if sitter.status != "UNLOADED":
-        return ()
+def _replicas(sitter: Sitter) -> tuple[ReplicaView, ...]:
+    """Those there are, or of what is unloaded those that there will be when a request comes; with their names."""
     places = sitter.declared.places
-    return tuple(ReplicaView(replica_id=place.replica_id, worker_id=None, status="UNLOADED") for place in places)
+    views = [life.view() for life in sitter.replicas]
+    if not views and sitter.status == "UNLOADED":
+        views = [ReplicaView(replica_id=place.replica_id, worker_id=None, status="UNLOADED") for place in places]
+    names = {place.replica_id: place.replica_uid for place in places}
+    return tuple(msgspec.structs.replace(view, replica_uid=names.get(view.replica_id)) for view in views)
 
 
 def _facts(sitter: Sitter, contributions: Contributions) -> dict[str, Any]:

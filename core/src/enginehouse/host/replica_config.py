@@ -1,16 +1,17 @@
-"""`replica_config` of a launch: devices chosen replica by replica. Pure."""
+"""`replica_config` of a launch: names and devices chosen replica by replica. Pure."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
-from ..sdk import BadRequest, NotSupported
+from ..sdk import BadRequest
 
 FIELD = "replica_config"
+ReplicaUid = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f/?#]+$")]
 
 
 class DeviceWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -23,24 +24,34 @@ class DeviceWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     devices: tuple[DeviceWish, ...]
-    replica_uid: str | None = None
+    replica_uid: ReplicaUid | None = None
 
 
 def parse_replica_config(config: Sequence[dict[str, Any]]) -> tuple[DeviceWish, ...]:
-    """The wish of each replica. Raises BadRequest, or NotSupported, that says which entry is wrong and how."""
+    """The wish of each replica. Raises BadRequest that says which entry is wrong and how."""
+    return tuple(entry.devices[0] for entry in _entries(config))
+
+
+def replica_uids(config: Sequence[dict[str, Any]] | None) -> tuple[str | None, ...]:
+    """What each replica is called, where somebody gave it a name. Raises BadRequest as above."""
+    return tuple(entry.replica_uid for entry in _entries(config or ()))
+
+
+def _entries(config: Sequence[dict[str, Any]]) -> tuple[_Entry, ...]:
     try:
         entries = msgspec.convert(list(config), tuple[_Entry, ...])
     except msgspec.ValidationError as error:
         raise BadRequest(f"replica_config cannot be read: {error}.", param=FIELD) from error
+    for uid, times in Counter(entry.replica_uid for entry in entries if entry.replica_uid).items():
+        if times > 1:
+            raise BadRequest(f"replica_config calls {times} replicas {uid!r}; give each its own.", param=FIELD)
     for number, entry in enumerate(entries):
-        if entry.replica_uid is not None:
-            raise NotSupported("Replicas are numbered by the server; leave replica_uid out.", param=FIELD)
         if len(entry.devices) != 1:
             raise BadRequest(f"Entry {number} of replica_config needs one entry in `devices`.", param=FIELD)
         for index, times in Counter(entry.devices[0].gpu_idx or ()).items():
             if times > 1:
                 raise BadRequest(f"Entry {number} of replica_config names accelerator {index} twice.", param=FIELD)
-    return tuple(entry.devices[0] for entry in entries)
+    return entries
 
 
 def check_chosen(gpu_idx: int | list[int] | None, replicas: int) -> None:
@@ -60,7 +71,7 @@ def check_chosen(gpu_idx: int | list[int] | None, replicas: int) -> None:
 
 
 def check_config(config: Sequence[dict[str, Any]] | None, replicas: int, others: dict[str, Any]) -> None:
-    """others: fields that may not be set beside it, with their values. Raises BadRequest, NotSupported."""
+    """others: fields that may not be set beside it, with their values. Raises BadRequest."""
     if config is None:
         return
     for name, value in others.items():

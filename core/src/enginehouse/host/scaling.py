@@ -7,7 +7,7 @@ import contextlib
 import msgspec
 
 from ..sdk import BadRequest, Conflict, NotReady
-from .placement import Place, free_id, request_at
+from .placement import Place, check_uid_free, free_id, request_at
 from .publishing import take_stock
 from .routing import RETRY_AFTER_SECONDS
 from .standing import Standing
@@ -28,6 +28,7 @@ class Scaling:
         async with standing.changing:
             check_scalable(standing)
             places, crew = standing.declared.places, standing.crew
+            check_uid_free(place, places, standing.uid)
             replica_id = free_id(places, crew.ids | set(crew.parting))
             place = msgspec.structs.replace(place, replica_id=replica_id)
             await standing.declaration.scale_to((*places, place))

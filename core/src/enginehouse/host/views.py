@@ -13,8 +13,8 @@ Status = Literal["CREATING", "LOADING", "READY", "RESTARTING", "ERROR", "TERMINA
 
 
 class ReplicaView(msgspec.Struct, frozen=True, kw_only=True):
-    """One replica. socket: its worker's own HTTP address; restarts: since it was last launched on purpose;
-    downloads: the files it fetches or fetched."""
+    """One replica. replica_uid: what somebody called it; socket: its worker's own HTTP address; restarts: since it
+    was last launched on purpose; downloads: the files it fetches or fetched."""
 
     replica_id: int
     worker_id: str | None
@@ -27,6 +27,7 @@ class ReplicaView(msgspec.Struct, frozen=True, kw_only=True):
     started_ts: float | None = None
     error: str | None = None
     downloads: tuple[FetchProgress, ...] = ()
+    replica_uid: str | None = None
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

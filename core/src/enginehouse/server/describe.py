@@ -107,7 +107,7 @@ def _describe_replica(view: DeploymentView, replica: ReplicaView) -> Json:
     return {
         "replica_id": replica.replica_id,
         "replica_model_uid": _replica_uid(view, replica),
-        "replica_uid": replica.worker_id,
+        "replica_uid": replica.replica_uid or replica.worker_id,
         "worker_address": None,
         "model_address": _socket(replica),
         "accelerators": _accelerators(view),
