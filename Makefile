@@ -6,9 +6,10 @@ ENGINEHOUSE_HOME ?= $(HOME)/.enginehouse
 ENGINEHOUSE_PORT ?= 9997
 export ENGINEHOUSE_HOME
 
-PLUGINS := plugins/miniatures plugins/transformers_engine plugins/llamacpp_engine
+PLUGINS := plugins/miniatures plugins/transformers_engine plugins/llamacpp_engine plugins/sentence_transformers_engine
 PACKAGES := enginehouse.sdk enginehouse.host enginehouse.runner enginehouse.keeper enginehouse.client \
-            enginehouse.builtin enginehouse.server enginehouse.cli enginehouse_transformers enginehouse_llamacpp enginehouse_miniatures
+            enginehouse.builtin enginehouse.server enginehouse.cli enginehouse_transformers enginehouse_llamacpp \
+            enginehouse_sentence_transformers enginehouse_miniatures
 STAMP := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 LLAMA_INDEX := $(VENV)/llama-index
@@ -23,7 +24,8 @@ $(STAMP): constraints.txt pyproject.toml core/pyproject.toml $(PLUGINS:%=%/pypro
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed: set PYTHON=/path/to/python3"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) --editable 'core[server,hub]' --editable plugins/miniatures \
-	  --editable 'plugins/transformers_engine[runtime]' --editable 'plugins/llamacpp_engine[runtime]' --editable .
+	  --editable 'plugins/transformers_engine[runtime]' --editable 'plugins/llamacpp_engine[runtime]' \
+	  --editable 'plugins/sentence_transformers_engine[runtime]' --editable .
 	touch $(STAMP)
 
 # What tests and checks need on top; a server does without.

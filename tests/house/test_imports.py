@@ -41,6 +41,9 @@ def test_the_keeper_needs_the_standard_library_only() -> None:
     assert not modules_after("import enginehouse.keeper.keeper") & foreign
 
 
-@pytest.mark.parametrize("plugin", ["enginehouse_transformers.plugin", "enginehouse_miniatures.plugin"])
+@pytest.mark.parametrize(
+    "plugin",
+    ["enginehouse_transformers.plugin", "enginehouse_sentence_transformers.plugin", "enginehouse_miniatures.plugin"],
+)
 def test_light_halves_are_light(plugin: str) -> None:
     assert not modules_after(f"import {plugin}") & (HEAVY | SERVER_ONLY)

@@ -157,6 +157,7 @@ class Hosting:
             chat_template=order.chat_template,
             stop_token_ids=order.stop_token_ids,
             trust_remote_code=order.trust_remote_code,
+            tasks=order.tasks,
             report=self._report,
         )
 

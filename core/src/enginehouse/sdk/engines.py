@@ -100,6 +100,7 @@ class EngineContext(msgspec.Struct, frozen=True, kw_only=True):
     context_length: what the family says, in tokens; the engine may know better.
     chat_template: the family's Jinja template, when it replaces the tokenizer's.
     stop_token_ids: end an answer, beside the model's own.
+    tasks: what it will be asked, of those that its spec declares.
     report: takes progress from 0 to 1 and a short word for the stage while loading.
     """
 
@@ -111,6 +112,7 @@ class EngineContext(msgspec.Struct, frozen=True, kw_only=True):
     chat_template: str | None = None
     stop_token_ids: tuple[int, ...] = ()
     trust_remote_code: bool = False
+    tasks: tuple[str, ...] = ()
     report: Callable[[float, str], None] = lambda progress, stage: None
 
 

@@ -1,0 +1,1 @@
+"""The engine `sentence_transformers`: vectors and rankings, requests of all callers batched together."""
