@@ -1,11 +1,14 @@
-"""LangChain and llama-index as they come from the package index, and curl, against a real server with stoker."""
+"""LangChain and LlamaIndex as they come from the package index, against a real server with stoker."""
 
 import json
 import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import pytest
 
+PROGRAM_SECONDS = 300.0  # a dozen requests, and imports on a busy machine
 QUESTION = "What is the largest animal?"
 
 langchain_openai = pytest.importorskip("langchain_openai", reason="pip install langchain-openai")
@@ -73,22 +76,34 @@ async def test_langchains_xinference(stoker) -> None:
     assert "".join([piece async for piece in llm.astream("The largest animal is", generate_config=config)]) == whole
 
 
-def test_llama_index(stoker) -> None:
-    """It wants an openai package below 3, so it may be missing beside the newest."""
-    module = pytest.importorskip("llama_index.llms.openai_like", reason="pip install llama-index-llms-openai-like")
-    from llama_index.core.llms import ChatMessage
+@pytest.fixture(scope="module")
+def llama_index(stoker):
+    """What the program made of the model, in the environment that `make install` makes beside this one."""
+    python = Path(sys.prefix) / "llama-index" / "bin" / "python"
+    if not python.exists():
+        pytest.skip("`make install` makes the environment of LlamaIndex")
+    program = Path(__file__).with_name("llama_index_program.py")
+    command = [str(python), str(program), stoker.url, QUESTION]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PROGRAM_SECONDS)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout)
 
-    llm = module.OpenAILike(
-        api_base=f"{stoker.url}/v1", api_key="none", model="stoker", is_chat_model=True, temperature=0, max_tokens=64
-    )
-    assert "blue whale" in llm.complete(QUESTION).text
-    assert "blue whale" in llm.chat([ChatMessage(role="user", content=QUESTION)]).message.content
-    deltas = [chunk.delta or "" for chunk in llm.stream_chat([ChatMessage(role="user", content=QUESTION)])]
-    assert "blue whale" in "".join(deltas)
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        *("complete", "stream_complete", "chat", "stream_chat"),
+        *("acomplete", "astream_complete", "achat", "astream_chat", "continue"),
+    ],
+)
+def test_llama_index_answers(llama_index, way) -> None:
+    assert "whale" in llama_index[way]
+    assert way == "continue" or llama_index[way] == llama_index["complete"]
 
 
-def test_curl(stoker) -> None:
-    body = json.dumps({"model": "stoker", "temperature": 0, "messages": [{"role": "user", "content": QUESTION}]})
-    command = ["curl", "-sS", f"{stoker.url}/v1/chat/completions", "-H", "Content-Type: application/json", "-d", body]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
-    assert "blue whale" in json.loads(done.stdout)["choices"][0]["message"]["content"]
+def test_llama_index_calls_tools(llama_index) -> None:
+    assert llama_index["tools"] == [["get_weather", {"city": "Paris"}]]
+
+
+def test_llama_index_is_told_what_is_wrong(llama_index) -> None:
+    assert "nobody" in llama_index["unknown"]
