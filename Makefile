@@ -35,7 +35,7 @@ $(DEV): $(STAMP) requirements-dev.txt tests/fake_engine/pyproject.toml
 
 # LlamaIndex takes an openai package of before the newest, which other tests need. So it has an environment of its own,
 # which borrows what it can from the other one (the .pth file; pip finds it there) and installs the rest.
-$(LLAMA_INDEX)/.installed: $(DEV) requirements-llama-index.txt
+$(LLAMA_INDEX)/.installed: requirements-llama-index.txt constraints.txt | $(DEV)
 	$(BIN)/python -m venv --clear --without-pip $(LLAMA_INDEX)
 	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" > \
 	  $$($(LLAMA_INDEX)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/borrowed.pth
