@@ -15,8 +15,8 @@ CALL = '<tool_call>{"name": "add", "arguments": {"a": 1}}</tool_call>'
 def echo(start):
     abilities = ("chat", "generate", "tools", "reasoning")
     parsers = {
-        "tool_parser": "enginehouse.builtin.hermes:HermesParser",
-        "reasoning_parser": "enginehouse.builtin.think:ThinkParser",
+        "tool_parser": "enginehouse.builtin.parsers.hermes:HermesParser",
+        "reasoning_parser": "enginehouse.builtin.parsers.think:ThinkParser",
     }
     return start({"abilities": abilities, **parsers}, echo=True).ready()
 
@@ -216,7 +216,7 @@ def test_reasoning_has_its_own_field(echo, events) -> None:
 
 
 def test_a_template_may_open_the_reasoning(start) -> None:
-    parser = {"reasoning_parser": "enginehouse.builtin.think:ThinkParser"}
+    parser = {"reasoning_parser": "enginehouse.builtin.parsers.think:ThinkParser"}
     runner = start(parser, text="hm\n</think>\nyes", opens_thinking=True).ready()
     message = runner.chat().json()["choices"][0]["message"]
     assert (message["content"], message["reasoning_content"]) == ("yes", "hm")

@@ -5,8 +5,8 @@ import json
 import msgspec
 import pytest
 
-from enginehouse.builtin.hermes import HermesParser
-from enginehouse.builtin.think import ThinkParser
+from enginehouse.builtin.parsers.hermes import HermesParser
+from enginehouse.builtin.parsers.think import ThinkParser
 from enginehouse.runner.conversation import conversation_of, template_options_of
 from enginehouse.runner.decoding import decode_request
 from enginehouse.runner.hosting import failure_of

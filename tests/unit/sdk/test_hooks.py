@@ -38,8 +38,9 @@ def test_enginehouse_provisioners(census: PluginCensus) -> None:
 
 
 def test_enginehouse_parsers(census: PluginCensus) -> None:
-    hermes, think = census.contributions.parser("hermes"), census.contributions.parser("think")
-    assert hermes and hermes.kind == "tool" and think and think.kind == "reasoning"
+    for name, kind in (("hermes", "tool"), ("think", "reasoning")):
+        found = census.contributions.parser(name, kind)
+        assert found and found.kind == kind
 
 
 def test_enginehouse_choose_engine(census: PluginCensus) -> None:

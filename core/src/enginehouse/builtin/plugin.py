@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from ..sdk import EngineSpec, ModelFamily, ModelType, ParserSpec, ProvisionerSpec, SourceSpec, Variant, hookimpl
 from .catalogue import read_catalogue
 from .model_types import MODEL_TYPES
+from .parsers.table import parser_specs
 
 logger = logging.getLogger(__name__)
 
@@ -67,20 +68,7 @@ def enginehouse_provisioners() -> Iterable[ProvisionerSpec]:
 
 @hookimpl
 def enginehouse_parsers() -> Iterable[ParserSpec]:
-    return (
-        ParserSpec(
-            name="hermes",
-            kind="tool",
-            parser="enginehouse.builtin.hermes:HermesParser",
-            summary='<tool_call>{"name": ..., "arguments": ...}</tool_call>',
-        ),
-        ParserSpec(
-            name="think",
-            kind="reasoning",
-            parser="enginehouse.builtin.think:ThinkParser",
-            summary="<think>...</think>",
-        ),
-    )
+    return parser_specs()
 
 
 @hookimpl(trylast=True)

@@ -18,7 +18,6 @@ def as_run_by(engine: EngineSpec, family: ModelFamily, contributions: Contributi
 
 def usable_abilities(family: ModelFamily, contributions: Contributions) -> tuple[str, ...]:
     """All but "tools" without its parser: a call that arrives as plain text is worse than a refusal with a reason."""
-    parser = contributions.parser(family.tool_parser) if family.tool_parser else None
-    if parser is not None and parser.kind == "tool":
+    if family.tool_parser and contributions.parser(family.tool_parser, "tool") is not None:
         return family.abilities
     return tuple(word for word in family.abilities if word != "tools")

@@ -109,6 +109,8 @@ class Contributions:
     @staticmethod
     def _key(item: Any) -> str:
         name = label(item).lower()
+        if isinstance(item, ParserSpec):
+            return _parser_key(name, item.kind)
         return f"{item.model_type.lower()}/{name}" if isinstance(item, ModelFamily) else name
 
     @property
@@ -141,6 +143,11 @@ class Contributions:
         found = self._items["provisioners"].get(name.lower())
         return found if isinstance(found, ProvisionerSpec) else None
 
-    def parser(self, name: str) -> ParserSpec | None:
-        found = self._items["parsers"].get(name.lower())
+    def parser(self, name: str, kind: str) -> ParserSpec | None:
+        found = self._items["parsers"].get(_parser_key(name, kind))
         return found if isinstance(found, ParserSpec) else None
+
+
+def _parser_key(name: str, kind: str) -> str:
+    """A name may stand for a parser of each kind; "deepseek-v3.1" is "deepseek_v3_1"."""
+    return f"{kind}/{name.lower().replace('-', '_').replace('.', '_')}"

@@ -146,8 +146,8 @@ def main_file(variant: Variant, weights: Path) -> Path:
 
 def _parser(family: ModelFamily, name: str | None, kind: str, contributions: Contributions) -> str | None:
     """The parser's target. Without the plugin that brings it the model still runs, its text unparsed."""
-    spec: ParserSpec | None = contributions.parser(name) if name else None
-    return spec.parser if spec and spec.kind == kind else None
+    spec: ParserSpec | None = contributions.parser(name, kind) if name else None
+    return spec.parser if spec else None
 
 
 def _variables(plan: Plan, devices: tuple[str, ...], environment: Environment) -> dict[str, str]:

@@ -261,7 +261,7 @@ def _inherit(family: ModelFamily, contributions: Contributions) -> ModelFamily:
 
     A tool parser that nobody here brings is left out: programs written for Xinference name its own.
     """
-    if family.tool_parser and contributions.parser(family.tool_parser) is None:
+    if family.tool_parser and contributions.parser(family.tool_parser, "tool") is None:
         family = msgspec.structs.replace(family, tool_parser=None)
     by_template = contributions.family(family.model_type, family.chat_template or "")
     lender = by_template or contributions.family(family.model_type, str(family.facts.get("model_family") or ""))
