@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,7 +26,9 @@ from .parameters import parameters_of
 ASK_SECONDS = 60.0  # a tokenizer needs seconds for the longest text that a request may hold
 TEE_SECONDS = 5.0  # the copier of error lines has nothing to do but to end
 WARM_BYTES = 16 * 2**20  # read at once while warming up
-TOLD_LINES = 3  # of llama.cpp's last words in an error
+SETTLE_SECONDS = 2.0  # the reason is worth so much waiting; without it an error only says that there is one
+QUIET_SECONDS = 0.05  # after so long without another line there is none
+TOLD_LINES = 2  # of llama.cpp's words in an error: the first says why, those after it what did not work therefore
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _PREFIX = re.compile(r"^[\d.]+ [EWIDF] ")
 
@@ -84,10 +87,11 @@ def start(context: EngineContext, model: ModelFile, context_length: int) -> Nati
         server = xllamacpp.Server(parameters)
     except RuntimeError as error:
         failure = error
+        errors.settle()
     written = errors.end()
     if failure is None:
         return Native(server, key)
-    reason = _last_words(written) or str(failure)
+    reason = _first_words(written) or str(failure)
     raise LaunchFailed(f"llama.cpp could not load {context.model_path} ({model.architecture}): {reason}") from failure
 
 
@@ -139,6 +143,15 @@ class _ErrorCopy:
         os.dup2(self._tee.stdin.fileno(), 2)
         self._tee.stdin.close()
 
+    def settle(self) -> None:
+        """Waits until llama.cpp has said what there is to say: a thread of its own writes it, a little later."""
+        ends, size = monotonic() + SETTLE_SECONDS, 0
+        while monotonic() < ends:
+            sleep(QUIET_SECONDS)
+            before, size = size, self._file.stat().st_size
+            if size and size == before:
+                return
+
     def end(self) -> str:
         """All that was written."""
         os.dup2(self._stderr, 2)
@@ -153,6 +166,6 @@ class _ErrorCopy:
         return written
 
 
-def _last_words(written: str) -> str:
+def _first_words(written: str) -> str:
     lines = [_PREFIX.sub("", line).strip() for line in written.splitlines() if line.strip()]
-    return " | ".join(dict.fromkeys(lines[-TOLD_LINES:]))
+    return " | ".join(dict.fromkeys(lines[:TOLD_LINES]))

@@ -1,0 +1,96 @@
+"""Files for llama.cpp through the whole house: converted, launched, refused with a reason, ended in good order."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+QUESTION = [{"role": "user", "content": "What is the largest animal?"}]
+
+
+@pytest.fixture(scope="module")
+def file(server: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """stoker-q8_0.gguf, made by the command line."""
+    made = tmp_path_factory.mktemp("gguf") / "stoker-q8_0.gguf"
+    ended = server.cli("convert", "stoker", "--type", "q8_0", "-o", str(made))
+    assert ended.returncode == 0 and str(made) in ended.stdout, ended.stderr
+    return made
+
+
+def answer(server: Any, uid: str) -> str:
+    said = server.client.post("/v1/chat/completions", json={"model": uid, "temperature": 0, "messages": QUESTION})
+    assert said.status_code == 200, said.text
+    return str(said.json()["choices"][0]["message"]["content"])
+
+
+def test_a_file_is_launched_by_its_path_alone(server: Any, file: Path) -> None:
+    """The name of a family is not needed: the file brings its own template and ends."""
+    uid = server.launch("my-stoker", model_path=str(file))
+    described = server.description(uid)
+    assert (described["model_engine"], described["quantization"]) == ("llama.cpp", "Q8_0")
+    assert "blue whale" in answer(server, uid)
+    server.client.delete(f"/v1/models/{uid}")
+
+
+def test_the_plan_says_what_it_takes(server: Any, file: Path) -> None:
+    plan = {"model_name": "stoker", "model_path": str(file), "n_parallel": 2, "cache_type_k": "q8_0"}
+    told = server.client.post("/v1/models", params={"dry_run": "true"}, json=plan).json()
+    assert told["model_engine"] == "llama.cpp" and told["memory"]["context_length"] == 1024
+    sizes = told["memory"]["estimated_bytes"]
+    assert sizes["kv_cache"] == int(5 * 2 * 192 * 1024 * 2 * (2 + 34 / 32) / 2)
+    assert sizes["weights"] == pytest.approx(file.stat().st_size, rel=0.05)
+
+
+def test_a_worker_ends_in_good_order(server: Any, file: Path, running: Callable[[int], bool], wait: Any) -> None:
+    """llama.cpp takes SIGTERM for itself; the runner must still get it, or the worker would have to be killed."""
+    uid = server.launch("stoker", model_uid="leaving", model_path=str(file))
+    pid = server.pid(uid)
+    assert server.client.delete(f"/v1/models/{uid}").status_code == 200
+    wait(lambda: not running(pid), 20, "the worker's end")
+    assert "SIGKILL" not in server.log()
+
+
+def test_a_worker_that_is_killed_comes_back(server: Any, file: Path, wait: Any) -> None:
+    uid = server.launch("stoker", model_uid="killed", model_path=str(file))
+    pid = server.pid(uid)
+    os.kill(pid, signal.SIGABRT)  # as an assertion of the library's C++ would end it
+    wait(lambda: server.pid(uid) != pid, 30, "another worker")
+    wait(lambda: server.description(uid).get("status", "ready").lower() == "ready", 30, "its being ready")
+    assert "blue whale" in answer(server, uid)
+    server.client.delete(f"/v1/models/{uid}")
+
+
+@pytest.mark.parametrize(("change", "word"), [(lambda raw: raw[:-500], "cut off"), (lambda raw: b"x" * 999, "GGUF")])
+def test_a_broken_file_is_refused(server: Any, file: Path, tmp_path: Path, change: Any, word: str) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(change(file.read_bytes()))
+    refused = server.client.post("/v1/models", json={"model_name": "broken", "model_path": str(broken)})
+    assert refused.status_code == 400 and word in refused.json()["detail"]
+
+
+def test_an_architecture_that_nobody_knows_fails_with_the_reason(server: Any, file: Path, tmp_path: Path) -> None:
+    odd = tmp_path / "odd.gguf"
+    odd.write_bytes(file.read_bytes().replace(b"llama", b"lxama"))
+    refused = server.client.post("/v1/models", json={"model_name": "odd", "model_path": str(odd)})
+    assert refused.status_code == 503 and "unknown model architecture: 'lxama'" in refused.json()["detail"]
+
+
+def test_a_wrong_option_is_refused_before_anything_starts(server: Any, file: Path) -> None:
+    body = {"model_name": "stoker", "model_path": str(file), "n_paralel": 3}
+    refused = server.client.post("/v1/models", json=body)
+    assert refused.status_code == 400 and "n_parallel" in refused.json()["detail"]
+
+
+def test_nothing_is_converted_over_a_file_that_is_there(server: Any, file: Path) -> None:
+    again = server.cli("convert", "stoker", "-o", str(file))
+    assert again.returncode == 1 and "--overwrite" in again.stderr
+    assert server.cli("convert", "stoker", "--type", "q8_0", "-o", str(file), "--overwrite").returncode == 0
+    unknown = server.cli("convert", "stoker", "--to", "onnyx")
+    assert unknown.returncode == 1 and "gguf" in unknown.stderr
+    nobody = server.cli("convert", "nobody")
+    assert nobody.returncode == 1 and "nobody" in nobody.stderr
