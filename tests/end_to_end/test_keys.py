@@ -163,6 +163,59 @@ def test_the_responses_of_openai(locked, admin, user) -> None:
         openai.OpenAI(base_url=f"{locked.url}/v1", api_key="eh-x", max_retries=0).responses.create(model="m", input="h")
 
 
+def test_a_response_belongs_to_the_key_that_made_it(locked, admin, user) -> None:
+    with Client(locked.url, admin) as boss:
+        other = str(boss.create_key("other", models=["m"])["key"])
+    mine, theirs, everybodys = (
+        openai.OpenAI(base_url=f"{locked.url}/v1", api_key=key, max_retries=0) for key in (user, other, admin)
+    )
+    kept = mine.responses.create(model="m", input="hello").id
+    assert mine.responses.retrieve(kept).id == kept
+    for stranger in (theirs, everybodys):
+        with pytest.raises(openai.NotFoundError):
+            stranger.responses.retrieve(kept)
+        with pytest.raises(openai.NotFoundError):
+            stranger.responses.delete(kept)
+        with pytest.raises(openai.BadRequestError, match="another key made it"):
+            stranger.responses.create(model="m", input="and?", previous_response_id=kept)
+    assert mine.responses.create(model="m", input="and?", previous_response_id=kept).output_text
+    login = httpx.post(f"{locked.url}/token", json={"username": "ann", "password": user}).json()[
+        "access_token"
+    ]  # a login is its key
+    headers = {"Authorization": f"Bearer {login}"}
+    assert httpx.delete(f"{locked.url}/v1/responses/{kept}", headers=headers).json()["deleted"]
+    with pytest.raises(openai.NotFoundError):
+        mine.responses.retrieve(kept)
+
+
+@pytest.mark.parametrize(
+    ("path", "named"),
+    [
+        ("/v1/models?all=true", lambda body: {one["id"] for one in body["data"]}),
+        ("/v1/models/instances", lambda body: {one["model_uid"] for one in body}),
+        ("/anthropic/v1/models", lambda body: {one["id"] for one in body["data"]}),
+        ("/status", lambda body: set(body["models"])),
+    ],
+)
+def test_a_key_sees_the_models_that_it_may_use(locked, admin, user, path, named) -> None:
+    def seen(key: str) -> set[str]:
+        return named(httpx.get(f"{locked.url}{path}", headers={"x-api-key": key}).json())
+
+    assert seen(user) == {"m"} and seen(admin) >= {"m", "other"}
+    if path == "/status":
+        assert seen("") == seen("eh-wrong") == set()
+
+
+@pytest.mark.parametrize("path", ["", "/replicas", "/events", "/progress"])
+def test_of_other_models_a_key_sees_nothing(locked, admin, user, path) -> None:
+    def status(uid: str, key: str) -> int:
+        return httpx.get(f"{locked.url}/v1/models/{uid}{path}", headers={"x-api-key": key}).status_code
+
+    assert (status("m", user), status("other", user), status("other", admin)) == (200, 403, 200)
+    refused = httpx.get(f"{locked.url}/anthropic/v1/models/other", headers={"x-api-key": user})
+    assert refused.status_code == 403 and "does not have access to model: other" in refused.text
+
+
 def test_the_xinference_client(locked, admin, user) -> None:
     client = RESTfulClient(locked.url, user)
     assert client.get_model("m").chat(CHAT)["choices"]

@@ -72,9 +72,12 @@ class Account:
         if state == "expired":
             raise Unauthenticated("API key has expired. Ask the server's administrator for another.")
 
+    def may_use(self, model: str) -> bool:
+        return self._models is None or self._models.fullmatch(model) is not None
+
     def check_model(self, model: str) -> None:
         """Raises NotAllowed unless the key may use the model."""
-        if self._models is not None and not self._models.fullmatch(model):
+        if not self.may_use(model):
             raise NotAllowed(
                 f"API key does not have access to model: {model}. It may use: {', '.join(self.key.models) or 'none'}.",
                 param="model",

@@ -100,7 +100,7 @@ async def open_house(settings: Settings, departure: Departure | None = None) -> 
                         routing=routing,
                         keys=keys,
                         registrations=registrations,
-                        responses=KeptResponses(store),
+                        responses=KeptResponses(store, settings.responses_kept, settings.responses_seconds),
                         autostart=autostart,
                         launch_history=LaunchHistory(store),
                     )

@@ -26,6 +26,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     demand_seconds: a request waits so long for its model to be loaded; ENGINEHOUSE_DEMAND_SECONDS.
     memory_bytes: most of the machine's memory that models may take together, 0 for all that is free;
         memory_reserve_bytes: left free for everything else. ENGINEHOUSE_MEMORY_BYTES, ..._MEMORY_RESERVE_BYTES.
+    responses_kept, responses_seconds: responses of `/v1/responses` that are kept for each key, and how long; 0 keeps
+        none. ENGINEHOUSE_RESPONSES_KEPT, ENGINEHOUSE_RESPONSES_SECONDS.
     launch_seconds: a worker gets so long to load; ENGINEHOUSE_LAUNCH_SECONDS.
     restart_limit: failures in a row before a deployment is given up; restart_seconds: first back-off, doubled
         each time up to a minute.
@@ -54,6 +56,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     demand_seconds: float = 300.0
     memory_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
     memory_reserve_bytes: Annotated[int, msgspec.Meta(ge=0)] = 256 * 2**20
+    responses_kept: Annotated[int, msgspec.Meta(ge=0)] = 1000
+    responses_seconds: Annotated[float, msgspec.Meta(ge=0)] = 30 * 24 * 3600.0
     launch_seconds: float = 3600.0
     restart_limit: int = 5
     restart_seconds: float = 1.0

@@ -125,6 +125,7 @@ class Store:
             try:
                 return work(self._connection)
             except SQLAlchemyError as error:
+                self._connection.rollback()  # else what comes next would find this failure's transaction
                 raise StateUnavailable(
                     f"The database cannot be used: {_cause(error)}. Mend it and try again."
                 ) from error
@@ -133,12 +134,8 @@ class Store:
 
     async def _write(self, work: Callable[[sa.Connection], None]) -> None:
         def transaction(connection: sa.Connection) -> None:
-            try:
-                work(connection)
-                connection.commit()
-            except SQLAlchemyError:
-                connection.rollback()
-                raise
+            work(connection)
+            connection.commit()
 
         await self._run(transaction)
 
@@ -179,15 +176,16 @@ def _connect(url: str) -> sa.Connection:
         if verdict != "ok":
             connection.close()
             raise DatabaseError("quick_check", None, Exception(f"malformed: {verdict}"))
-    _metadata.create_all(connection)
-    _add_missing_columns(connection)
+    make_tables(connection, _metadata)
     connection.commit()
     return connection
 
 
-def _add_missing_columns(connection: sa.Connection) -> None:
-    """A database of an earlier version gets what later ones keep; all of it may be null."""
-    for table in _metadata.sorted_tables:
+def make_tables(connection: sa.Connection, metadata: sa.MetaData) -> None:
+    """Makes tables that are missing. A database of an earlier version gets the columns that later ones keep, which
+    may be null."""
+    metadata.create_all(connection)
+    for table in metadata.sorted_tables:
         there = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
         for column in table.columns:
             if column.name not in there:

@@ -24,6 +24,7 @@ from .anthropic_requests import (
     read_messages_request,
 )
 from .arrivals import Heading
+from .callers import visible
 from .chat_events import Refusal
 from .permissions import needs
 from .relay import Out
@@ -132,7 +133,7 @@ async def count_tokens(request: Request) -> Response:
 @needs("read")
 async def list_models(house: TheHouse) -> Response:
     """Those that answer now, all on one page."""
-    data = [_describe(view) for view in house.deployments.views() if describe.answers_now(view)]
+    data = [_describe(view) for view in visible(house) if describe.answers_now(view)]
     ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]} if data else {"first_id": None, "last_id": None}
     return answer({"data": data, "has_more": False, **ends})
 

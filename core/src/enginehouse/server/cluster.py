@@ -13,6 +13,7 @@ from starlette.responses import Response
 from ..host.routing import RETRY_AFTER_SECONDS
 from ..sdk import NotReady
 from . import describe, schemas
+from .callers import visible
 from .deployment_meters import deployment_metrics, memory_metric
 from .meters import Meters
 from .permissions import needs
@@ -48,8 +49,10 @@ async def ready(house: TheHouse) -> Response:
     """Also ready when nothing is declared. A model that failed for good counts: somebody has to look."""
     waiting = [view for view in house.deployments.views() if not describe.answers_now(view)]
     if waiting:
-        named = ", ".join(f"{view.model_uid} ({view.status.lower()})" for view in waiting)
-        raise NotReady(f"These models do not answer: {named}.", retry_after=RETRY_AFTER_SECONDS)
+        seen = {view.model_uid for view in visible(house)}
+        named = [f"{view.model_uid} ({view.status.lower()})" for view in waiting if view.model_uid in seen]
+        others = [f"{len(waiting) - len(named)} that you need a key to see"] if len(named) < len(waiting) else []
+        raise NotReady(f"These models do not answer: {', '.join([*named, *others])}.", retry_after=RETRY_AFTER_SECONDS)
     return answer({"status": "ok"})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -11,6 +12,7 @@ from ..host.account import Account
 from ..host.audit import Act, AuditLog
 from ..host.keys import Keys
 from ..sdk import EnginehouseError, NotAllowed
+from ..sdk.errors import Unauthenticated
 from .arrivals import read_heading, refuse_foreign_page
 from .billing import CALLER
 from .errors import send_error
@@ -45,17 +47,32 @@ class Gate:
 
     def _admit(self, rule: Rule, scope: Scope) -> None:
         """Raises Unauthenticated or NotAllowed."""
+        if self._keys.required:
+            CALLER.set(None)  # a pipelined request begins in the context of the one before
         if scope["method"] not in ("GET", "HEAD"):
             refuse_foreign_page(scope["headers"])
-        if rule.permission == "public" or not self._keys.required:
+        if not self._keys.required:
             return
-        account = self._keys.check(read_secret(scope["headers"]))
+        account = self._identify(rule, scope)
         CALLER.set(account)
+        if account is None:
+            return
         if rule.permission == "admin" and not account.is_admin:
             raise NotAllowed(
                 "API keys can only access model query and inference endpoints; "
                 f"{scope['method']} {scope['path']} needs an admin key."
             )
+        if "uid" in rule.parameters:  # a model's: one that the key may not use, it need not see
+            account.check_model(str(rule.parameters["uid"]))
+
+    def _identify(self, rule: Rule, scope: Scope) -> Account | None:
+        """Whose key the request came with; what is public need not come with one. Raises Unauthenticated."""
+        secret = read_secret(scope["headers"])
+        if rule.permission != "public":
+            return self._keys.check(secret)
+        with suppress(Unauthenticated):
+            return self._keys.check(secret)
+        return None
 
     async def _administer(self, rule: Rule, scope: Scope, receive: Receive, send: Send) -> None:
         """As any request, with a line in the audit log about how it ended."""
@@ -71,7 +88,6 @@ class Gate:
                     message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
             await send(message)
 
-        CALLER.set(None)  # a pipelined request begins in the context of the one before
         try:
             try:
                 self._admit(rule, scope)

@@ -20,6 +20,7 @@ from ..host.views import DeploymentView
 from ..sdk import BadRequest, LaunchFailed, ModelNotFound, NotReady
 from . import describe, schemas
 from .arrivals import read_body
+from .callers import visible
 from .errors import UnknownModel
 from .gate import note_act, note_model
 from .permissions import needs
@@ -42,8 +43,7 @@ _LAUNCH_BODY = {
 @needs("read")
 async def list_models(house: TheHouse, all: bool = False) -> Response:
     """Those that answer now; with `all=true` also those that load, restart or failed."""
-    views = house.deployments.views()
-    data = [describe.describe_model(view) for view in views if all or describe.answers_now(view)]
+    data = [describe.describe_model(view) for view in visible(house) if all or describe.answers_now(view)]
     return answer({"object": "list", "data": data})
 
 
@@ -93,7 +93,7 @@ async def launch_model(
 @needs("read")
 async def list_instances(house: TheHouse, model_name: str | None = None, model_uid: str | None = None) -> Response:
     """All, or those of a name, or the one of a uid, which wins over the name."""
-    instances = [describe.describe_instance(view) for view in house.deployments.views()]
+    instances = [describe.describe_instance(view) for view in visible(house)]
     if model_uid:
         instances = [one for one in instances if one["model_uid"] == model_uid]
     elif model_name:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from ..host.machine_load import Accelerator, MachineLoad
 from . import describe
+from .callers import visible
 from .permissions import needs
 from .schemas import Open
 from .surface import TheGrounds, TheHouse, answer
@@ -90,10 +91,11 @@ async def get_address(request: Request) -> Response:
 @router.get("/status", response_model=Status, operation_id="status", summary="Uptime, machines, models by status")
 @needs("public")
 async def status(request: Request, grounds: TheGrounds) -> Response:
-    """Figures of at most a second ago. `usage` and `gpu_util` are parts of 1; memory is in bytes."""
+    """Figures of at most a second ago; of the models those that the caller's key may use. `usage` and `gpu_util` are
+    parts of 1; memory is in bytes."""
     load = await grounds.load.load()
     node = {"update_time": load.ts, "failure_remaining_count": REPORTS_LEFT, "status": _figures(load)}
-    models = {view.model_uid: view.status for view in grounds.house.deployments.views()}
+    models = {view.model_uid: view.status for view in visible(grounds.house)}
     uptime = int(time.time() - grounds.started)
     return answer({"uptime": uptime, "workers": {address_of(request): node}, "models": models})
 

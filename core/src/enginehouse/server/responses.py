@@ -12,6 +12,7 @@ from starlette.types import Send
 from ..host.kept_responses import KeptResponse, KeptResponses
 from ..sdk import TASKS, BadRequest, EnginehouseError
 from .arrivals import Heading
+from .callers import caller_id
 from .permissions import needs
 from .relay import Out
 from .responses_answers import ResponseWriter
@@ -36,29 +37,33 @@ class _Responses:
     async def read(self, body: bytes, heading: Heading, send: Send, grounds: Grounds) -> Asking:
         request = read_responses_request(body)
         kept = grounds.house.responses
-        messages = [*await _said_before(kept, request), *messages_of(request.input)]
-        writer = ResponseWriter(request, heading.request_id, partial(_keep, kept, messages))
+        key_id = caller_id()
+        messages = [*await _said_before(kept, request, key_id), *messages_of(request.input)]
+        writer = ResponseWriter(request, heading.request_id, partial(_keep, kept, key_id, messages))
         return Asking(TASKS["chat"], request.model, chat_of(request, messages), Translated(send, writer))
 
     def refusing(self, heading: Heading, send: Send) -> Out:
         return Translated(send, ResponseWriter(_NOTHING, heading.request_id, _forget))
 
 
-async def _said_before(kept: KeptResponses, request: ResponsesRequest) -> list[Json]:
+async def _said_before(kept: KeptResponses, request: ResponsesRequest, key_id: str | None) -> list[Json]:
     if request.previous_response_id is None:
         return []
-    before = await kept.get(request.previous_response_id)
+    before = await kept.get(request.previous_response_id, key_id)
     if before is None:
         raise BadRequest(
-            f"There is no response {request.previous_response_id!r} any more: it was not stored, or it was too old. "
+            f"There is no response {request.previous_response_id!r} any more: it was not stored, it was too old, or "
+            "another key made it. "
             "Send the whole conversation in `input`.",
             param="previous_response_id",
         )
     return before.messages
 
 
-async def _keep(kept: KeptResponses, messages: list[Json], response: Json, turn: list[Json]) -> None:
-    await kept.keep(response["id"], KeptResponse(response, [*messages, *turn]))
+async def _keep(
+    kept: KeptResponses, key_id: str | None, messages: list[Json], response: Json, turn: list[Json]
+) -> None:
+    await kept.keep(response["id"], KeptResponse(response, [*messages, *turn]), key_id)
 
 
 async def _forget(response: Json, turn: list[Json]) -> None:
@@ -93,8 +98,8 @@ async def create_response(request: Request) -> Response:
 )
 @needs("use")
 async def get_response(response_id: str, house: TheHouse) -> Response:
-    """As it was answered."""
-    kept = await house.responses.get(response_id)
+    """As it was answered, for the key that asked for it."""
+    kept = await house.responses.get(response_id, caller_id())
     if kept is None:
         raise _unknown(response_id)
     return answer(kept.response)
@@ -110,7 +115,7 @@ async def get_response(response_id: str, house: TheHouse) -> Response:
 @needs("use")
 async def delete_response(response_id: str, house: TheHouse) -> Response:
     """Those that followed it keep what it said."""
-    if not await house.responses.forget(response_id):
+    if not await house.responses.forget(response_id, caller_id()):
         raise _unknown(response_id)
     return answer({"id": response_id, "object": "response", "deleted": True})
 
