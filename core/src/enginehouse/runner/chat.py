@@ -37,7 +37,7 @@ from .calls import Method
 from .constraints import adapter_of, constraint_of, refused_tools, without_thinking
 from .conversation import characters_of, conversation_of, template_options_of, tools_of
 from .hosting import Hosted
-from .parsing import ParserChain, Part, chain_of
+from .parsing import ParserChain, Part, chain_of, needs_special_tokens
 from .sse import DONE
 from .text import (
     TextChoice,
@@ -241,18 +241,19 @@ async def chat_answer(hosted: Hosted, request: ChatRequest, request_id: str) -> 
     if constraint is not None:
         options = without_thinking(options, request, constraint)
     prompt = await _prompt(hosted, messages, tools, options)
+    reasoning = None if constraint else hosted.reasoning_parser
     first = GenerateRequest(
         request_id=request_id,
         prompt=prompt,
         sampling=sampling,
         special_tokens=True,
+        keep_special_tokens=needs_special_tokens(reasoning, hosted.tool_parser, tools),
         stop=stops,
         constraint=constraint,
         lora_name=adapter_of(request, hosted),
     )
     requests = requests_of(request_id, first, n)
     one_call = request.parallel_tool_calls is False
-    reasoning = None if constraint else hosted.reasoning_parser
     parts = [
         ChatParts(
             TextChoice(stops, wants_logprobs is not None),

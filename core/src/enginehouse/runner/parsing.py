@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -46,11 +47,11 @@ class _Stage:
 
     def __init__(self, parser: Parser) -> None:
         self._parser: Parser | None = parser
-        self._fed = ""
+        self._kept: deque[str] = deque()  # what was fed and has not come out yet; its first `_given` letters have
         self._given = 0
 
     def feed(self, text: str) -> list[Part]:
-        self._fed += text
+        self._kept.append(text)
         return self._guarded(lambda parser: parser.feed(text), text)
 
     def finish(self) -> list[Part]:
@@ -64,16 +65,25 @@ class _Stage:
         except Exception:  # noqa: BLE001 - a parser is foreign code, and the answer is worth more than it
             _log.warning("Parser %s raised; the answer stays plain text.", type(self._parser).__name__, exc_info=True)
             self._parser = None
-            return [TextPart(rest)] if (rest := self._fed[self._given :]) else []
+            return [TextPart(rest)] if (rest := "".join(self._kept)[self._given :]) else []
         self._count(parts)
         return parts
 
     def _count(self, parts: list[Part]) -> None:
-        """Keeps `_fed[_given:]` what has not come out yet. After anything but text that cannot be known exactly."""
-        if all(isinstance(part, TextPart) for part in parts):
-            self._given += sum(len(part.text) for part in parts if isinstance(part, TextPart))
-        else:
-            self._given = len(self._fed)
+        """Forgets what has come out. After anything but text that cannot be known exactly, so all is forgotten."""
+        if not all(isinstance(part, TextPart) for part in parts):
+            self._kept.clear()
+            self._given = 0
+            return
+        self._given += sum(len(part.text) for part in parts if isinstance(part, TextPart))
+        while self._kept and self._given >= len(self._kept[0]):
+            self._given -= len(self._kept.popleft())
+
+
+def needs_special_tokens(reasoning: ParserClass | None, tool: ParserClass | None, tools: tuple[Tool, ...]) -> bool:
+    """Whether a parser of this answer looks for special tokens."""
+    used = (reasoning, tool if tools else None)
+    return any(getattr(parser, "needs_special_tokens", False) is True for parser in used)
 
 
 def chain_of(

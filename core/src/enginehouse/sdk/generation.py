@@ -40,6 +40,8 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One prompt, as text or as token ids, and how to continue it.
 
     special_tokens: whether a text prompt already spells out its special tokens (a rendered chat template does).
+    keep_special_tokens: whether the answer's text spells special tokens out too, because a parser looks for some; not
+        those that end the answer.
     stop: the runner cuts the answer at these; an engine that can stop by itself may use them as a hint.
     constraint: only of a kind that the engine names in its `constraints`. One that cannot be read is a BadRequest
         with the library's words, raised before the first piece.
@@ -50,6 +52,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     prompt: str | list[int]
     sampling: Sampling = Sampling()
     special_tokens: bool = False
+    keep_special_tokens: bool = False
     stop: tuple[str, ...] = ()
     constraint: Constraint | None = None
     lora_name: str | None = None

@@ -39,6 +39,9 @@ class Parser(Protocol):
 
     `prompt_end` is the end of the rendered prompt (up to 200 characters): a template that opens the
     reasoning itself leaves its tag there. `tools` are the request's tools (OpenAI shape), maybe none.
+
+    A class may set `needs_special_tokens = True` when tags of its format are special tokens of the vocabulary, which
+    text leaves out otherwise; see `GenerateRequest.keep_special_tokens`.
     """
 
     def __init__(self, prompt_end: str = "", tools: tuple[dict[str, Any], ...] = ()) -> None: ...
