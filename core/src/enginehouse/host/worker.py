@@ -130,14 +130,23 @@ async def start_worker(order: WorkerOrder) -> Worker:
         worker = await _claim_started(order, keeper)
     except BaseException:
         keeper.terminate()
+        _reap(keeper, order.drain_seconds + KILL_SECONDS)
         raise
-    worker.ended.add_done_callback(lambda _: _reap(keeper))
+    worker.ended.add_done_callback(lambda _: _reap(keeper, KILL_SECONDS))
     return worker
 
 
-def _reap(keeper: subprocess.Popen[bytes]) -> None:
-    """Takes the exit status of a keeper that is about to end, so that no zombie stays."""
-    threading.Thread(target=keeper.wait, args=(KILL_SECONDS,), name="reap", daemon=True).start()
+def _reap(keeper: subprocess.Popen[bytes], seconds: float) -> None:
+    """Takes the exit status of a keeper that is to end within so many seconds, so that no zombie stays."""
+    threading.Thread(target=_await_end, args=(keeper, seconds), name="reap", daemon=True).start()
+
+
+def _await_end(keeper: subprocess.Popen[bytes], seconds: float) -> None:
+    try:
+        keeper.wait(seconds)
+    except subprocess.TimeoutExpired:  # stopped, most likely; what it holds ends with it
+        keeper.kill()
+        keeper.wait()
 
 
 async def adopt_worker(order: WorkerOrder) -> Worker | None:

@@ -42,6 +42,7 @@ class Keeper:
         self._kill_at = float("inf")
         self._output_ended = False
         self._is_parting = False
+        self._is_dismissed = False  # whether somebody who may has told it to go
         self._lines = Lines()
         self._log = LogFile(os.path.join(order.folder, LOG_FILE), order.log_bytes)
         self._lease = Lease(order.claim_seconds, order.lease_seconds, time.monotonic())
@@ -86,6 +87,7 @@ class Keeper:
 
     def _stop(self, cause: str, grace: float | None) -> None:
         """SIGTERM now, SIGKILL after the grace. Asked again, only an earlier SIGKILL counts."""
+        self._is_dismissed = True
         if self._record is not None:
             self._part()
         if self._child is None or self._ending is not None:
@@ -144,7 +146,7 @@ class Keeper:
         write_record(self._order.folder, self._record)
         with contextlib.suppress(OSError):
             os.unlink(self._order.socket)
-        if self._lease.was_claimed or cause in ("stopped", "unclaimed"):
+        if self._lease.was_claimed or self._is_dismissed:
             self._part()
         else:
             self._loop.at("lease", self._lease.deadline, self._part)
