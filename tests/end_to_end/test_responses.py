@@ -158,7 +158,7 @@ def test_what_shall_not_be_stored_is_not(client, ask) -> None:
             {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]},
             "messages[0].content[0]",
         ),
-        ({"text": {"format": {"type": "json_object"}}}, "response_format"),
+        ({"text": {"format": {"type": "xml"}}}, "response_format"),
         ({"previous_response_id": "resp_nosuch"}, "previous_response_id"),
     ],
 )

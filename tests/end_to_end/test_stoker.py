@@ -179,7 +179,7 @@ def test_completions_continue_text(ask, server) -> None:
         ({"logprobs": "yes"}, "logprobs"),
         ({"top_logprobs": 50}, "top_logprobs"),
         ({"tools": "all"}, "tools"),
-        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"response_format": {"type": "xml"}}, "response_format"),
         ({"tool_choice": "required", "tools": [WEATHER]}, "tool_choice"),
         ({"lora_name": "x"}, "lora"),
         ({"model": 5}, "model"),

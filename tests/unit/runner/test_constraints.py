@@ -75,7 +75,7 @@ def test_whitespace_between_tokens_of_json(able: Any) -> None:
         ({"guided_regex": "a", "guided_choice": ["a"]}, "guided_choice", "guided_regex and guided_choice"),
         ({"guided_regex": "a", "extra_body": {"guided_regex": "a"}}, "extra_body.guided_regex", "one constraint"),
         ({"response_format": {"type": "json_object"}, "guided_json": SCHEMA}, "guided_json", "leave one"),
-        ({"response_format": {"type": "xml"}}, "response_format.type", "json_schema"),
+        ({"response_format": {"type": "xml"}}, "response_format", "json_schema"),
         ({"response_format": {"type": "json_schema"}}, "response_format.json_schema", "`schema`"),
         ({"response_format": "json"}, "response_format", "object"),
         ({"guided_json": "{"}, "guided_json", "no JSON"),

@@ -103,7 +103,7 @@ def _format(given: ResponseFormat | None) -> str | None:
         return _ANY_OBJECT
     if given.type != "json_schema":
         raise BadRequest(
-            f"response_format is of type {given.type!r}; known are {', '.join(_FORMATS)}.", param="response_format.type"
+            f"response_format is of type {given.type!r}; known are {', '.join(_FORMATS)}.", param="response_format"
         )
     if given.json_schema is None:
         raise BadRequest(

@@ -10,17 +10,21 @@ import msgspec
 
 from enginehouse.sdk import (
     BadRequest,
+    Constraint,
+    ConstraintKind,
     ContextLengthExceeded,
     EngineContext,
     GenerateRequest,
     Message,
     NotReady,
+    NotSupported,
     Piece,
     Sampling,
     TokenLogprob,
     Tool,
 )
 
+from .guides import KINDS, Grammars, Guide, grammars_for
 from .loading import Loaded, load, threads_of
 from .options import TransformersOptions
 from .probing import batch_for
@@ -41,9 +45,12 @@ class TransformersEngine:
         self._loaded: Loaded | None = None
         self._scheduler: Scheduler | None = None
         self._decode: Decode = lambda ids: ""
+        self._decode_all: Decode = self._decode  # special tokens spelled out
         self._token_text: Callable[[int], str] = str
         self.context_length: int | None = context.context_length
         self.default_sampling = Sampling()
+        self._grammars: Grammars | None = None
+        self.constraints: tuple[ConstraintKind, ...] = ()
 
     def load(self) -> None:
         """Loads model and tokenizer, tries the batch out, starts the step's thread."""
@@ -51,6 +58,9 @@ class TransformersEngine:
         self.context_length = loaded.context_length
         self.default_sampling = loaded.sampling
         self._decode = decoder_of(loaded.tokenizer)
+        self._decode_all = decoder_of(loaded.tokenizer, skip_special=False)
+        self._grammars = grammars_for(loaded.tokenizer, loaded.choices, loaded.ends)
+        self.constraints = KINDS if self._grammars is not None else ()
         self._token_text = token_texts(loaded.tokenizer)
         batch = batch_for(loaded.model, loaded.context_length, self._options)
         self._scheduler = Scheduler(batch, self._options.max_waiting, threads_of(self._options, loaded.model))
@@ -61,6 +71,8 @@ class TransformersEngine:
         """Ends the step's thread; what still runs fails."""
         if self._scheduler is not None:
             self._scheduler.close()
+        if self._grammars is not None:
+            self._grammars.close()
         self._loaded = self._scheduler = None
 
     async def generate(self, request: GenerateRequest) -> AsyncIterator[Piece]:
@@ -68,7 +80,9 @@ class TransformersEngine:
         scheduler = self._running()
         ids = await self._prompt_ids(request)
         sequence = self._sequence(request, ids)
-        window = TextWindow(self._decode, ids)
+        if request.constraint is not None:
+            sequence.guide = await self._guide(request.constraint, request.sampling)
+        window = TextWindow(self._decode_all if request.keep_special_tokens else self._decode, ids)
         prompt_tokens: int | None = len(ids)
         scheduler.submit(sequence)
         finished = False
@@ -81,6 +95,16 @@ class TransformersEngine:
         finally:
             if not finished:
                 scheduler.cancel(sequence)
+
+    async def _guide(self, constraint: Constraint, sampling: Sampling) -> Guide:
+        if self._grammars is None:
+            raise NotSupported(f"{constraint.param} cannot be honoured for this model.", param=constraint.param)
+        if sampling.ignore_eos:
+            raise NotSupported(
+                f"{constraint.param} says where an answer ends, and ignore_eos that it does not; leave one out.",
+                param="ignore_eos",
+            )
+        return await self._grammars.guide(constraint)
 
     def chat_prompt(
         self, messages: tuple[Message, ...], tools: tuple[Tool, ...], template_options: dict[str, Any]

@@ -18,6 +18,8 @@ _UNKNOWN_LENGTH = 10**9  # tokenizers write "no limit" as a number above this
 
 SMALL = 30_000_000  # parameters; below it threads wait for each other longer than they compute
 
+_SAMPLED = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")  # by the same names there and here
+
 
 class Loaded(NamedTuple):
     """A model that is ready to run.
@@ -128,18 +130,9 @@ def _ends(context: EngineContext, model: Any, tokenizer: Any) -> frozenset[int]:
 
 
 def _sampling(model: Any) -> Sampling:
-    """How the model's authors sample, where they say that they do; else OpenAI's defaults."""
+    """How the model's authors choose tokens, where its generation_config.json says so; the rest as OpenAI's."""
     config = model.generation_config
-    if not getattr(config, "do_sample", False):
-        return Sampling()
-    return Sampling(
-        temperature=_or(config.temperature, 1.0),
-        top_p=_or(config.top_p, 1.0),
-        top_k=_or(config.top_k, 0),
-        min_p=_or(config.min_p, 0.0),
-        repetition_penalty=_or(config.repetition_penalty, 1.0),
-    )
-
-
-def _or(value: Any, default: Any) -> Any:
-    return default if value is None else value
+    named = {name: value for name in _SAMPLED if (value := getattr(config, name, None)) is not None}
+    if getattr(config, "do_sample", None) is False:  # said so, not left out
+        named = {**named, "temperature": 0.0}
+    return Sampling(**named)

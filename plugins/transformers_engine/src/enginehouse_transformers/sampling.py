@@ -13,13 +13,15 @@ from typing import NamedTuple
 
 import torch
 
-from enginehouse.sdk import Sampling
+from enginehouse.sdk import EngineFailed, EnginehouseError, Sampling
 
+from .guides import forbidden
 from .sequences import Sequence
 
 CANDIDATES = (128, 1024, 8192)  # how many of the best are tried; sorting a whole vocabulary costs 50 times as much
 
 LEAST_TEMPERATURE = 1e-5  # below it nothing but the likeliest is left, and division would overflow
+NO_TOKEN = -1
 JUST_BELOW_ONE = 1 - 2**-23  # times any float32 is less than it
 
 Pick = Callable[[torch.Tensor, "Rows[Sequence]"], list[int]]
@@ -33,22 +35,57 @@ class Chosen(NamedTuple):
     top: tuple[tuple[int, float], ...] = ()
 
 
-def choose(logits: torch.Tensor, sequences: Rows[Sequence]) -> list[Chosen]:
-    """One token for each sequence. logits: [sequences, vocabulary], left as they are."""
+Choice = Chosen | EnginehouseError
+
+
+def choose(logits: torch.Tensor, sequences: Rows[Sequence]) -> list[Choice]:
+    """One token for each sequence, or why it cannot have one. logits: [sequences, vocabulary], left as they are."""
+    failed = _failed(sequences)
+    if not failed:
+        return _chosen(logits, sequences)
+    rows = [row for row in range(len(sequences)) if row not in failed]
+    rest = iter(_chosen(logits[rows], [sequences[row] for row in rows]) if rows else ())
+    return [failed[row] if row in failed else next(rest) for row in range(len(sequences))]
+
+
+def _failed(sequences: Rows[Sequence]) -> dict[int, EnginehouseError]:
+    """Waits for the guides of constrained sequences; those that broke, by row."""
+    failed: dict[int, EnginehouseError] = {}
+    for row, sequence in enumerate(sequences):
+        if sequence.guide is not None:
+            try:
+                sequence.guide.allowed()
+            except EnginehouseError as error:
+                failed[row] = error
+    return failed
+
+
+def _chosen(logits: torch.Tensor, sequences: Rows[Sequence]) -> list[Choice]:
     ids = _ids(logits, sequences)
-    asking = [row for row, sequence in enumerate(sequences) if sequence.sampling.logprobs is not None]
-    chosen = [Chosen(token) for token in ids]
+    chosen: list[Choice] = [Chosen(token) if token != NO_TOKEN else _no_number() for token in ids]
+    asking = [
+        row for row, sequence in enumerate(sequences) if sequence.sampling.logprobs is not None and ids[row] != NO_TOKEN
+    ]
     if asking:
         for row, found in zip(asking, _report(logits, sequences, ids, asking), strict=True):
             chosen[row] = found
     return chosen
 
 
+def _no_number() -> EnginehouseError:
+    return EngineFailed(
+        "The model gave no probabilities but NaN for this request. If it happens on every request, launch it with "
+        "dtype=float32 or bfloat16; else leave out what shifts them, such as logit_bias."
+    )
+
+
 def _ids(logits: torch.Tensor, sequences: Rows[Sequence]) -> list[int]:
-    special = [row for row, sequence in enumerate(sequences) if not is_plain(sequence.sampling)]
+    special = [
+        row for row, sequence in enumerate(sequences) if sequence.guide is not None or not is_plain(sequence.sampling)
+    ]
     if len(special) == len(sequences):
         return _process(logits.float(), sequences)
-    ids: list[int] = logits.argmax(-1).tolist()
+    ids = _best(logits, sequences)
     if special:
         own = _process(logits[special].float(), [sequences[row] for row in special])
         for row, token in zip(special, own, strict=True):
@@ -70,6 +107,8 @@ def _process(scores: torch.Tensor, sequences: Rows[Sequence]) -> list[int]:
         scores = scores.clone()
         for row, sequence in enumerate(sequences):
             _shift(scores[row], sequence)
+    if guided := [row for row, sequence in enumerate(sequences) if sequence.guide is not None]:
+        scores = _confined(scores, sequences, guided)
     kinds: dict[Pick, list[int]] = {}
     for row, sequence in enumerate(sequences):
         kinds.setdefault(_pick_of(sequence.sampling), []).append(row)
@@ -79,6 +118,16 @@ def _process(scores: torch.Tensor, sequences: Rows[Sequence]) -> list[int]:
         for row, token in zip(rows, pick(own, [sequences[row] for row in rows]), strict=True):
             ids[row] = token
     return ids
+
+
+def _confined(scores: torch.Tensor, sequences: Rows[Sequence], guided: list[int]) -> torch.Tensor:
+    """The scores, those of tokens that the rows `guided` may not take at minus infinity."""
+    allowed = torch.stack([guide.allowed() for row in guided if (guide := sequences[row].guide) is not None])
+    barred = forbidden(allowed.to(scores.device), scores.shape[1])
+    if len(guided) == len(sequences):
+        return scores.masked_fill(barred, -torch.inf)
+    rows = torch.tensor(guided, device=scores.device)
+    return scores.index_copy(0, rows, scores[guided].masked_fill(barred, -torch.inf))
 
 
 def _pick_of(sampling: Sampling) -> Pick:
@@ -121,7 +170,8 @@ def _counts(sequence: Sequence, scores: torch.Tensor) -> torch.Tensor:
 
 
 def _best(scores: torch.Tensor, sequences: Rows[Sequence]) -> list[int]:
-    ids: list[int] = scores.argmax(-1).tolist()
+    best = scores.max(-1)
+    ids: list[int] = best.indices.masked_fill(best.values.isnan(), NO_TOKEN).tolist()
     return ids
 
 
@@ -136,7 +186,9 @@ def _draw_ordered(scores: torch.Tensor, sequences: Rows[Sequence]) -> list[int]:
     scores = _tempered(scores, sequences)
     values, tokens = _candidates(scores, samplings)
     kept = _truncate(scores, values, samplings)
-    ids: list[int] = tokens.gather(1, _invert(kept, sequences)[:, None])[:, 0].tolist()
+    places = _invert(kept, sequences)
+    found = tokens.gather(1, places.clamp_min(0)[:, None])[:, 0]
+    ids: list[int] = found.masked_fill(places == NO_TOKEN, NO_TOKEN).tolist()
     return ids
 
 
@@ -155,13 +207,16 @@ def _likely(scores: torch.Tensor, samplings: Rows[Sampling]) -> torch.Tensor:
 
 
 def _invert(weights: torch.Tensor, sequences: Rows[Sequence]) -> torch.Tensor:
-    """Where the cumulated weights [rows, n] pass each sequence's next uniform number; never at a weight of 0."""
+    """Where the cumulated weights [rows, n] pass each sequence's next uniform number; never at a weight of 0.
+
+    NO_TOKEN where they are no numbers.
+    """
     uniform = torch.tensor([sequence.draw() for sequence in sequences], device=weights.device)
     sums = weights.cumsum(-1)
     total = sums[:, -1]
     aims = torch.minimum(uniform * total, total * JUST_BELOW_ONE)
     places = torch.searchsorted(sums, aims[:, None], right=True)[:, 0]
-    return places.clamp_max(weights.shape[1] - 1)  # beyond it only when the model gave NaN
+    return places.masked_fill(total.isnan(), NO_TOKEN)
 
 
 def _candidates(scores: torch.Tensor, samplings: Rows[Sampling]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -12,6 +12,7 @@ import torch
 from enginehouse.sdk import EngineFailed, EnginehouseError, Overloaded
 
 from .batching import Batch
+from .guides import Guide
 from .sampling import Chosen, choose
 from .sequences import Post, Sequence, Token, send
 
@@ -122,14 +123,22 @@ class Scheduler:
             self._recover(joiners, error)
 
     def _extend(self, sequences: Rows[Sequence], logits: torch.Tensor) -> None:
-        """Appends a token to each sequence and hands it over; those that end leave."""
+        """Appends a token to each sequence and hands it over; those that end, or cannot have one, leave."""
         posts: list[Post] = []
         ended: list[Sequence] = []
+        guided: list[tuple[Guide, int]] = []
         for sequence, chosen in zip(sequences, choose(logits, sequences), strict=True):
+            if isinstance(chosen, EnginehouseError):
+                posts.append((sequence.mailbox, chosen))
+                ended.append(sequence)
+                continue
             token = _token(sequence, chosen)
             posts.append((sequence.mailbox, token))
             if token.finish is not None:
                 ended.append(sequence)
+            elif sequence.guide is not None:
+                guided.append((sequence.guide, token.id))
+        Guide.advance(guided)
         send(posts)
         if ended:
             self._batch.drop(ended)

@@ -12,6 +12,8 @@ import torch
 from enginehouse.sdk import Sampling
 from enginehouse.sdk.generation import FinishReason
 
+from .guides import Guide
+
 
 class Token(NamedTuple):
     """A token that was chosen. logprob and top (token id, logprob) when asked for; finish on the last one."""
@@ -56,11 +58,12 @@ class Sequence:
     """A prompt and its answer. `ids` are both; what is cached is always all of them but the last.
 
     last_length: length at which the answer ends for lack of room. cancelled: set from any thread.
+    guide: what its tokens are chosen from, when the answer is constrained.
     """
 
     __slots__ = (
-        "cancelled", "counts", "draw", "ends", "ids", "last_length", "mailbox", "past", "prompt_length", "sampling",
-        "seen",
+        "cancelled", "counts", "draw", "ends", "guide", "ids", "last_length", "mailbox", "past", "prompt_length",
+        "sampling", "seen",
     )  # fmt: skip
 
     def __init__(self, ids: list[int], sampling: Sampling, last_length: int | None, mailbox: Mailbox) -> None:
@@ -72,6 +75,7 @@ class Sequence:
         self.mailbox = mailbox
         self.draw = random.Random(sampling.seed).random
         self.cancelled = False
+        self.guide: Guide | None = None
         self.seen: torch.Tensor | None = None
         self.counts: torch.Tensor | None = None
         self.past: object = None
