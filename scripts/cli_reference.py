@@ -45,9 +45,10 @@ read, a broken finding of `doctor`. The reason is on stderr. |
 
 | Variable | Meaning |
 |---|---|
-| `ENGINEHOUSE_ENDPOINT` | Address of the server where `--endpoint` is not given; else `http://127.0.0.1:9997`. |
+| `ENGINEHOUSE_ENDPOINT`, else `XINFERENCE_ENDPOINT` | Address of the server where `--endpoint` is not given; \
+else `http://127.0.0.1:9997`. |
 | `ENGINEHOUSE_API_KEY` | Key where `--api-key` is not given; else the one that `enginehouse login` keeps. |
-| `ENGINEHOUSE_HOME` | Folder of state, logs, weights and kept keys; else `~/.enginehouse`. |
+| `ENGINEHOUSE_HOME`, else `XINFERENCE_HOME` | Folder of state, logs, weights and kept keys; else `~/.enginehouse`. |
 
 The settings of `enginehouse serve` are variables as well: see [Settings](settings.md).
 
@@ -122,7 +123,8 @@ def meaning_of(option: click.Option) -> Iterator[str]:
     if option.show_default is True and option.is_flag:
         yield f"[default: {option.opts[0] if option.default else option.secondary_opts[0]}]"
     if option.show_envvar:
-        yield f"[variable: {option.envvar}]"
+        names = [option.envvar] if isinstance(option.envvar, str) else option.envvar or ()
+        yield f"[variable: {', else '.join(names)}]"
 
 
 def escape(text: str) -> str:

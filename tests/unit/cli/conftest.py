@@ -51,7 +51,7 @@ def server(server_process: Any) -> Any:
 @pytest.fixture(autouse=True)
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of the developer's reaches a test."""
-    for name in [name for name in os.environ if name.startswith("ENGINEHOUSE_")]:
+    for name in [name for name in os.environ if name.startswith(("ENGINEHOUSE_", "XINFERENCE_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("ENGINEHOUSE_HOME", str(tmp_path / "home"))
 

@@ -107,6 +107,13 @@ def test_the_address_comes_from_the_environment(server: Any, run: Any, monkeypat
     assert server.asked()[0]["headers"]["authorization"] == "Bearer secret"
 
 
+def test_the_address_may_have_the_older_name(server: Any, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XINFERENCE_ENDPOINT", server.url)
+    server.play({"GET /v1/models": {"data": []}})
+    assert run("list").status == 0
+    assert server.asked("GET /v1/models")
+
+
 def test_a_reader_that_goes_away_is_no_error(server: Any) -> None:
     models = [{"id": f"model-{number}", "model_description": "x" * 1000} for number in range(1000)]
     server.play({"GET /v1/models": {"data": models}})

@@ -74,7 +74,11 @@ def test_an_address_comes_from_the_caller_then_the_environment(monkeypatch: pyte
     assert server_address("https://models.example") == "https://models.example"
     assert server_address(None) == "http://10.0.0.1:80"
     assert server_address("localhost:9997") == "http://localhost:9997"
+    monkeypatch.setenv("XINFERENCE_ENDPOINT", "http://10.0.0.2:80")
+    assert server_address(None) == "http://10.0.0.1:80"
     monkeypatch.delenv("ENGINEHOUSE_ENDPOINT")
+    assert server_address(None) == "http://10.0.0.2:80"
+    monkeypatch.delenv("XINFERENCE_ENDPOINT")
     assert server_address(None) == "http://127.0.0.1:9997"
 
 

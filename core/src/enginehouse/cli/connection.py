@@ -29,7 +29,7 @@ def server_options(command: C) -> C:
     endpoint = click.option(
         "-e",
         "--endpoint",
-        envvar="ENGINEHOUSE_ENDPOINT",
+        envvar=["ENGINEHOUSE_ENDPOINT", "XINFERENCE_ENDPOINT"],
         show_envvar=True,
         help="Address of the server.  [default: http://127.0.0.1:9997]",
     )

@@ -14,6 +14,7 @@ import httpx
 from .call import Call, Part
 from .errors import ClientError, ServerUnreachable
 
+ENDPOINT_VARIABLES = ("ENGINEHOUSE_ENDPOINT", "XINFERENCE_ENDPOINT")
 DEFAULT_ADDRESS = "http://127.0.0.1:9997"
 CONNECT_SECONDS = 5.0  # a machine on the same continent answers a SYN in a fraction of this, a lost packet included
 NOT_FOUND = 404
@@ -27,8 +28,12 @@ _KEEPALIVE_PROBES = 3
 
 
 def server_address(base_url: str | None) -> str:
-    """The address without a trailing slash: as given, else ENGINEHOUSE_ENDPOINT, else the default. http unless said."""
-    address = (base_url or os.environ.get("ENGINEHOUSE_ENDPOINT") or DEFAULT_ADDRESS).strip().rstrip("/")
+    """The address without a trailing slash, http unless said.
+
+    As given, else ENGINEHOUSE_ENDPOINT, else XINFERENCE_ENDPOINT, else the default.
+    """
+    named = next(filter(None, map(os.environ.get, ENDPOINT_VARIABLES)), None)
+    address = (base_url or named or DEFAULT_ADDRESS).strip().rstrip("/")
     return address if "://" in address else f"http://{address}"
 
 

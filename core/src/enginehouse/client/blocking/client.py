@@ -26,9 +26,9 @@ def _method(make: Callable[P, Call[T]]) -> Callable[Concatenate[Client, P], T]:
 class Client:
     """A server, seen from a program. Every failure is a ClientError (a RuntimeError).
 
-    base_url: defaults to ENGINEHOUSE_ENDPOINT, else http://127.0.0.1:9997. api_key: sent only when the server
-    asks for one; defaults to ENGINEHOUSE_API_KEY. The constructor asks it, so it raises ServerUnreachable when
-    no server answers.
+    base_url: defaults to ENGINEHOUSE_ENDPOINT, else XINFERENCE_ENDPOINT, else http://127.0.0.1:9997. api_key: sent
+    only when the server asks for one; defaults to ENGINEHOUSE_API_KEY. The constructor asks it, so it raises
+    ServerUnreachable when no server answers.
     """
 
     def __init__(self, base_url: str | None = None, api_key: str | None = None) -> None:
