@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from enginehouse.host.chat_templates import abilities_of, tool_parser_of
+from enginehouse.host.chat_templates import abilities_of
 from enginehouse.host.contributions import Contributions
 from enginehouse.host.inspection import inspect_model, inspect_path
 from enginehouse.host.launch_request import parse_launch
@@ -224,18 +224,6 @@ def test_without_weights_the_size_is_guessed_from_the_layers(folder) -> None:
 )
 def test_a_template_tells_abilities(template, abilities) -> None:
     assert abilities_of(template) == abilities
-
-
-@pytest.mark.parametrize(
-    ("template", "parser"),
-    [
-        ('<tool_call>\n{"name": "x", "arguments": {}}\n</tool_call>', "hermes"),
-        ("<tool_call>\n<function=x>arguments", None),
-        ("[TOOL_CALLS] arguments", None),
-    ],
-)
-def test_a_template_tells_its_parser(template, parser) -> None:
-    assert tool_parser_of(template) == parser
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,15 @@ Word = Annotated[str, msgspec.Meta(min_length=1)]
 Ability = Literal["embed", "generate", "chat", "tools", "vision", "audio", "omni", "reasoning", "hybrid"]
 
 
+_REASONING_PARSERS = {
+    "<think>": "think",
+    "<seed:think>": "seed_oss",
+    "[THINK]": "mistral",
+    "<|channel>thought": "gemma4",
+}
+"""What a registration's opening tag says."""
+
+
 class Spec(Weights, frozen=True, kw_only=True):
     """One set of weights: format, quantization, where it is. Templates name files: "m-{quantization}.gguf"."""
 
@@ -123,7 +132,8 @@ class LLMRegistration(Registration, frozen=True, kw_only=True):
             yield from spec.problems(f"model_specs[{index}]")
 
     def family(self, model_type: str) -> ModelFamily:
-        thinks = self.reasoning_start_tag == "<think>" or "reasoning" in self.model_ability
+        by_tag = _REASONING_PARSERS.get(self.reasoning_start_tag or "")
+        thinks = "think" if "reasoning" in self.model_ability else None
         return ModelFamily(
             name=self.model_name,
             model_type=model_type,
@@ -136,7 +146,7 @@ class LLMRegistration(Registration, frozen=True, kw_only=True):
             stop=tuple(self.stop or ()),
             stop_token_ids=tuple(self.stop_token_ids or ()),
             tool_parser=self.tool_parser,
-            reasoning_parser=self.reasoning_parser or ("think" if thinks else None),
+            reasoning_parser=self.reasoning_parser or by_tag or thinks,
             facts={"model_family": self.model_family},
         )
 

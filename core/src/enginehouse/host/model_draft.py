@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from ..sdk import ModelFamily, Variant
-from .chat_templates import abilities_of, thinking_tags_of, tool_parser_of
+from .chat_templates import abilities_of
+from .template_parsers import thinking_of, tool_parser_of
 
 _ABILITIES = {"embedding": ("embed",), "rerank": ("rerank",)}  # of types whose models can do one thing
 _NOT_IN_A_NAME = re.compile(r"[+/?%#&=\s\x00-\x1f\x7f]+")
@@ -61,7 +62,8 @@ def registration_of(draft: Draft, name: str, family: str | None = None) -> dict[
     family: the name of a known family, for its chat part where the files have none.
     """
     template = draft.chat_template or ""
-    tags = thinking_tags_of(template) or (None, None)
+    thinking = thinking_of(template)
+    tags = (thinking and thinking.tags) or (None, None)
     spec: dict[str, Any] = {
         "model_format": draft.format,
         "model_size_in_billions": int(draft.size) if draft.size.isdigit() else draft.size,
@@ -86,6 +88,7 @@ def registration_of(draft: Draft, name: str, family: str | None = None) -> dict[
         "stop": list(draft.stop),
         "stop_token_ids": list(draft.stop_token_ids),
         "tool_parser": tool_parser_of(template),
+        "reasoning_parser": thinking and thinking.parser,
         "reasoning_start_tag": tags[0],
         "reasoning_end_tag": tags[1],
     }
@@ -97,6 +100,7 @@ def family_of(draft: Draft, name: str, model_type: str) -> ModelFamily:
     The template stays where it is: engines find it with the weights.
     """
     template = draft.chat_template or ""
+    thinking = thinking_of(template)
     language_model = model_type == "LLM"
     return ModelFamily(
         name=name,
@@ -109,7 +113,7 @@ def family_of(draft: Draft, name: str, model_type: str) -> ModelFamily:
         stop=draft.stop if language_model else (),
         stop_token_ids=draft.stop_token_ids if language_model else (),
         tool_parser=tool_parser_of(template),
-        reasoning_parser="think" if thinking_tags_of(template) else None,
+        reasoning_parser=thinking.parser if thinking else None,
         facts={"model_family": draft.architecture},
     )
 

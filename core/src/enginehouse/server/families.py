@@ -24,7 +24,12 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 TYPE = "LLM"
 VLLM = "vllm"
 ABOUT_MACHINES = {"platform", "device", "library"}  # reasons against an engine that another machine may not have
-REASONING_TAGS = {"think": ("<think>", "</think>")}
+REASONING_TAGS = {
+    "think": ("<think>", "</think>"),
+    "seed_oss": ("<seed:think>", "</seed:think>"),
+    "mistral": ("[THINK]", "[/THINK]"),
+    "gemma4": ("<|channel>thought", "<channel|>"),
+}
 """What a reasoning parser looks for, where that is a pair of tags; clients show it."""
 
 
