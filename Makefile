@@ -87,6 +87,8 @@ bench: $(DEV)
 	$(BIN)/python benchmarks/relay.py
 	$(BIN)/python benchmarks/launch.py
 	$(BIN)/python benchmarks/chat.py
+	$(BIN)/python benchmarks/keys.py
+	$(BIN)/python benchmarks/deployments.py
 
 clean:
 	rm -rf $(VENV) site

@@ -45,15 +45,22 @@ class House(NamedTuple):
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """One administrative call. Raises RuntimeError when it is refused."""
+        status, data = self._call(method, path, body)
+        if status != 200:
+            raise RuntimeError(f"{method} {path}: {status} {data[:500]!r}")
+        return json.loads(data) if data else None
+
+    def status(self, method: str, path: str) -> int:
+        """The status of an administrative call's answer."""
+        return self._call(method, path, None)[0]
+
+    def _call(self, method: str, path: str, body: dict[str, Any] | None) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_SECONDS)
         with contextlib.closing(connection):
             headers = {"content-type": "application/json", "x-api-key": self.key}
             connection.request(method, path, json.dumps(body) if body else None, headers)
             response = connection.getresponse()
-            data = response.read()
-        if response.status != 200:
-            raise RuntimeError(f"{method} {path}: {response.status} {data[:500]!r}")
-        return json.loads(data) if data else None
+            return response.status, response.read()
 
     def launch(self, **body: Any) -> Worker:
         """Launches a model and waits until it is ready."""
@@ -70,7 +77,7 @@ def served(**variables: str) -> Iterator[House]:
     """Starts a server; at the end terminates its models, stops it and removes its home."""
     home = Path(tempfile.mkdtemp(prefix="enginehouse-benchmark-"))
     try:
-        with _running(home, variables) as house:
+        with running(home, variables) as house:
             try:
                 yield house
             finally:
@@ -88,7 +95,8 @@ def environment(**more: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _running(home: Path, variables: dict[str, str]) -> Iterator[House]:
+def running(home: Path, variables: dict[str, str], leaving: signal.Signals = signal.SIGTERM) -> Iterator[House]:
+    """A server on a home that is there already, ended by this signal; what it declared stays in the home."""
     port = _free_port()
     log = home / "server.log"
     with log.open("wb") as output:
@@ -105,7 +113,7 @@ def _running(home: Path, variables: dict[str, str]) -> Iterator[House]:
             started = _first_answer(process, port, began, log)
             yield House(port, process.pid, home, started, _first_key(log) if wants_key(variables) else "")
         finally:
-            _stop(process)
+            _stop(process, leaving)
 
 
 def _first_answer(process: subprocess.Popen[bytes], port: int, began: float, log: Path) -> float:
@@ -137,8 +145,8 @@ def _first_key(log: Path) -> str:
     raise RuntimeError("the server printed no key")
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGTERM)
+def _stop(process: subprocess.Popen[bytes], leaving: signal.Signals) -> None:
+    process.send_signal(leaving)
     try:
         process.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
