@@ -139,7 +139,7 @@ async def list_models(house: TheHouse) -> Response:
 
 
 @router.get(
-    "/anthropic/v1/models/{uid:path}",
+    "/anthropic/v1/models/{uid:text}",
     response_model=AnthropicModel,
     operation_id="get_anthropic_model",
     summary="A model, Anthropic's way",

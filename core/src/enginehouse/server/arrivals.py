@@ -112,5 +112,5 @@ def read_address(body: bytes) -> Addressed:
         raise BadRequest(
             f"The body must be a JSON object whose `model` is the uid of a model, as text: {error}.", param="model"
         ) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f"The body is not JSON: {error}.") from error

@@ -11,11 +11,12 @@ from starlette.responses import Response
 
 from ..host.autostart import StartedModel, shown_launch
 from ..host.autostart_entries import Terms
-from ..host.launch_request import parse_launch
+from ..host.launch_request import LaunchRequest, parse_launch
 from ..host.secrecy import hide_secrets, restore_secrets
 from .arrivals import read_body, read_heading
 from .bodies import read_struct
 from .gate import note_model
+from .paths import check_reachable
 from .permissions import needs
 from .schemas import Open
 from .surface import TheGrounds, TheHouse, answer, errors
@@ -66,6 +67,7 @@ class Removed(Open):
 
 _decoder = msgspec.json.Decoder(NewEntry, strict=False)
 _schema = msgspec.json.schema_components([NewEntry])[1][NewEntry.__name__]
+_schema["properties"]["launch"] = {"$ref": f"#/components/schemas/{LaunchRequest.__name__}"}
 _BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": _schema}}}}
 
 
@@ -108,6 +110,7 @@ async def put_autostart(request: Request, grounds: TheGrounds) -> Response:
     body = await read_body(request.receive, read_heading(request.scope["headers"]).length, house.settings.body_bytes)
     entry = read_struct(_decoder, body)
     parsed = parse_launch(entry.launch)
+    check_reachable(parsed)
     uid = parsed.model_uid or parsed.model_name
     known = next((one for one in await house.autostart.all() if one.model_uid == uid), None)
     launch = restore_secrets(entry.launch, shown_launch(known.request, uid) if known else None)
@@ -117,7 +120,7 @@ async def put_autostart(request: Request, grounds: TheGrounds) -> Response:
 
 
 @router.delete(
-    "/{uid:path}",
+    "/{uid:uid}",
     response_model=Removed,
     operation_id="remove_autostart",
     summary="Start a model with the server no more",

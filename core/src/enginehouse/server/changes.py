@@ -30,7 +30,7 @@ class ModelChange(BaseModel):
 
 
 @router.patch(
-    "/{uid:path}",
+    "/{uid:uid}",
     response_model=Declaration,
     operation_id="change_model",
     summary="Change a model in place",

@@ -67,7 +67,7 @@ async def query_engines(model_name: str, house: TheHouse, enable_virtual_env: bo
 
 
 @router.get(
-    "/{model_type}/{model_name:path}",
+    "/{model_type}/{model_name:text}",
     response_model=Verdicts | None,
     operation_id="query_engines_of_type",
     summary="Which engines can run a model of a type",

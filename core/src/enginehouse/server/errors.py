@@ -12,11 +12,14 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import Send
 
-from ..sdk import BadRequest, EnginehouseError, ModelNotFound
+from ..sdk import BadRequest, Cancelled, EnginehouseError, ModelNotFound
 from ..sdk.errors import headers_of, to_wire
 from .anthropic_errors import restate, speaks_anthropic
+from .arrivals import ClientGone
+from .permissions import all_routes
 
 
 class UnknownModel(ModelNotFound):
@@ -45,6 +48,7 @@ async def send_error(send: Send, error: EnginehouseError, request_id: bytes, pat
 def handle_errors(app: FastAPI) -> None:
     """Makes every error of the framework's routes answer in the one shape."""
     app.add_exception_handler(EnginehouseError, _ours)
+    app.add_exception_handler(ClientGone, _gone)
     app.add_exception_handler(HTTPException, _routing)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(Exception, _unforeseen)
@@ -62,6 +66,11 @@ async def _ours(request: Request, error: Exception) -> Response:
     return _answer(request, error.status, to_wire(error), headers_of(error))
 
 
+async def _gone(request: Request, error: Exception) -> Response:
+    """Nobody reads this; it keeps a client that leaves in the middle of its body out of the log of faults."""
+    return Response(status_code=Cancelled.status)
+
+
 async def _routing(request: Request, error: Exception) -> Response:
     """404 and 405 of the router itself."""
     assert isinstance(error, HTTPException)
@@ -70,7 +79,20 @@ async def _routing(request: Request, error: Exception) -> Response:
     code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
     inner = {"message": message, "type": kind, "param": None, "code": code}
     headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(sorted(_methods_of(request)))
     return _answer(request, error.status_code, {"error": inner, "detail": message}, headers)
+
+
+def _methods_of(request: Request) -> set[str]:
+    """Those of every route with this path; the router itself knows the first one's only."""
+    routes = all_routes(request.app.routes)
+    return {
+        method
+        for route in routes
+        if route.matches(request.scope)[0] is not Match.NONE
+        for method in route.methods or ()
+    }
 
 
 async def _validation(request: Request, error: Exception) -> Response:

@@ -13,18 +13,22 @@ from ..sdk import BadRequest
 from . import schemas
 from .arrivals import read_body
 from .permissions import needs
-from .surface import TheHouse, answer, errors
+from .surface import TheHouse, answer, body_of, errors
 
 BODY_BYTES = 64 * 1024  # a key's body is a name and some patterns
 
 router = APIRouter(tags=["keys"])
 
-_KEY_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{NewKey.__name__}"}}},
-    }
-}
+
+class Credentials(msgspec.Struct, frozen=True):
+    """Whoever has the key is the user: the name is only a name."""
+
+    password: str
+    username: str = ""
+
+
+class Refresh(msgspec.Struct, frozen=True):
+    refresh_token: str
 
 
 @router.post(
@@ -33,7 +37,7 @@ _KEY_BODY = {
     operation_id="create_key",
     summary="Make a key",
     responses=errors(e400="The key is described wrongly."),
-    openapi_extra=_KEY_BODY,
+    openapi_extra=body_of(NewKey),
 )
 @needs("admin")
 async def create_key(request: Request, house: TheHouse) -> Response:
@@ -70,12 +74,13 @@ async def revoke_key(key_id: str, house: TheHouse) -> Response:
     operation_id="log_in",
     summary="Exchange a key for a login",
     responses=errors(e400="The body is not as described.", e401="There is no such key."),
+    openapi_extra=body_of(Credentials),
 )
 @needs("public")
 async def log_in(request: Request, house: TheHouse) -> Response:
     """`{"username": ..., "password": KEY}`; the name may be anything. For programs that know `client.login`."""
     try:
-        credentials = msgspec.convert(await _json(request), _Credentials)
+        credentials = msgspec.convert(await _json(request), Credentials)
     except msgspec.ValidationError as error:
         raise BadRequest(f"A login is a username and a password, which is the key: {error}.") from error
     return _login(house.keys.log_in(credentials.password))
@@ -87,26 +92,16 @@ async def log_in(request: Request, house: TheHouse) -> Response:
     operation_id="refresh_login",
     summary="Renew a login",
     responses=errors(e400="The body is not as described.", e401="The token is used up, or too old."),
+    openapi_extra=body_of(Refresh),
 )
 @needs("public")
 async def refresh_login(request: Request, house: TheHouse) -> Response:
     """`{"refresh_token": ...}`; that token is used up."""
     try:
-        refresh = msgspec.convert(await _json(request), _Refresh)
+        refresh = msgspec.convert(await _json(request), Refresh)
     except msgspec.ValidationError as error:
         raise BadRequest(f"Say which login to renew: {error}.", param="refresh_token") from error
     return _login(house.keys.refresh(refresh.refresh_token))
-
-
-class _Credentials(msgspec.Struct, frozen=True):
-    """Whoever has the key is the user: the name is only a name."""
-
-    password: str
-    username: str = ""
-
-
-class _Refresh(msgspec.Struct, frozen=True):
-    refresh_token: str
 
 
 def _login(login: Login) -> Response:
@@ -118,5 +113,5 @@ async def _json(request: Request) -> Any:
     body = await read_body(request.receive, int(length) if length else None, BODY_BYTES)
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f"The body is not JSON: {error}.") from error

@@ -84,7 +84,7 @@ async def forget_launch(model_name: str, house: TheHouse) -> Response:
 
 
 @router.delete(
-    "/{model_name:path}/{model_uid}",
+    "/{model_name:text}/{model_uid}",
     response_model=Done,
     operation_id="forget_launch_of_uid",
     summary="Forget a launch",

@@ -23,6 +23,7 @@ from .arrivals import read_body
 from .callers import visible
 from .errors import UnknownModel
 from .gate import note_act, note_model
+from .paths import check_reachable
 from .permissions import needs
 from .plans import PlannedLaunch, describe_outlook
 from .surface import Grounds, TheGrounds, TheHouse, answer, errors
@@ -71,6 +72,7 @@ async def launch_model(
     """
     body = await read_json(request, grounds)
     launch = parse_launch(body)
+    check_reachable(launch)
     note_model(request, launch.model_uid or launch.model_name)
     if dry_run:
         note_act(request, "foretell_launch")
@@ -102,7 +104,7 @@ async def list_instances(house: TheHouse, model_name: str | None = None, model_u
 
 
 @router.get(
-    "/{uid:path}/progress",
+    "/{uid:text}/progress",
     response_model=schemas.Progress,
     operation_id="get_launch_progress",
     summary="How far a launch has come",
@@ -117,7 +119,7 @@ async def get_progress(uid: str, house: TheHouse) -> Response:
 
 
 @router.post(
-    "/{uid:path}/cancel",
+    "/{uid:text}/cancel",
     response_model=None,
     operation_id="cancel_launch",
     summary="Cancel a launch",
@@ -132,7 +134,7 @@ async def cancel_launch(uid: str, house: TheHouse) -> Response:
 
 
 @router.get(
-    "/{uid:path}/replicas",
+    "/{uid:text}/replicas",
     response_model=list[schemas.Replica],
     operation_id="list_replicas",
     summary="A model's replicas",
@@ -146,7 +148,7 @@ async def list_replicas(uid: str, house: TheHouse) -> Response:
 
 
 @router.get(
-    "/{uid:path}/events",
+    "/{uid:text}/events",
     response_model=list[schemas.Event],
     operation_id="list_events",
     summary="What happened to a model",
@@ -161,7 +163,7 @@ async def list_events(uid: str, house: TheHouse) -> Response:
 
 
 @router.get(
-    "/{uid:path}",
+    "/{uid:uid}",
     response_model=schemas.Model,
     operation_id="describe_model",
     summary="Describe a model",
@@ -179,7 +181,7 @@ async def get_model(uid: str, house: TheHouse, any_status: bool = False) -> Resp
 
 
 @router.delete(
-    "/{uid:path}", response_model=None, operation_id="terminate_model", summary="End a model", responses=_UNKNOWN
+    "/{uid:uid}", response_model=None, operation_id="terminate_model", summary="End a model", responses=_UNKNOWN
 )
 @needs("admin")
 async def terminate_model(uid: str, house: TheHouse) -> Response:
@@ -216,7 +218,7 @@ async def read_json(request: Request, grounds: Grounds) -> Any:
     body = await read_body(request.receive, int(length) if length else None, limit)
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f"The body is not JSON: {error}.") from error
 
 

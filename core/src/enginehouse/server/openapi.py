@@ -44,7 +44,12 @@ def build_openapi(app: FastAPI) -> dict[str, Any]:
     document["paths"].update({task.route: {"post": _operation(task)} for task in _tasks()})
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas.update(_components())
+    schemas.pop("HTTPValidationError", None)
+    schemas.pop("ValidationError", None)
     _state_permissions(app, document)
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            _state_common_errors(operation)
     app.openapi_schema = document
     return document
 
@@ -64,6 +69,29 @@ def _state_permissions(app: FastAPI, document: dict[str, Any]) -> None:
                 operation["security"] = [] if permission == "public" else [{}, {"key": []}, {"x-api-key": []}]
 
 
+def _state_common_errors(operation: dict[str, Any]) -> None:
+    """What may go wrong with any operation of its kind; said once, here, unless the route says it itself."""
+    found = {}
+    if operation.get("parameters"):
+        found["422"] = "A parameter is not what is declared here."
+    if operation.get("security"):
+        found["401"] = "A key is asked for, and there is none, or none that is valid."
+        found["403"] = "The key may not do this, or the server's settings forbid it."
+    if operation.get("requestBody"):
+        found["400"] = "The body is not as described here; `param` names the field."
+        found["413"] = "The body is too large."
+    responses = operation["responses"]
+    responses.pop("422", None)  # the framework's own shape, which it does not have here
+    shape = "AnthropicError" if "anthropic" in operation.get("tags", ()) else "Error"
+    for status, text in found.items():
+        responses.setdefault(status, _error(text, shape))
+
+
+def _error(text: str, shape: str = "Error") -> dict[str, Any]:
+    schema = {"$ref": _REF.format(name=shape)}
+    return {"description": text, "content": {"application/json": {"schema": schema}}}
+
+
 def _tasks() -> tuple[Task, ...]:
     return (*TASKS.values(), *AUXILIARY.values())
 
@@ -79,8 +107,17 @@ def _components() -> dict[str, Any]:
     _, components = msgspec.json.schema_components(_structs(), ref_template=_REF)
     launch = components[LaunchRequest.__name__]
     launch["properties"].pop("options", None)
+    launch["properties"] = {name: _or_null(schema) for name, schema in launch["properties"].items()}
     launch["additionalProperties"] = True  # whatever else is sent goes to the engine
     return components
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Of a launch every field that has a default may be null, which is that default: clients send them all."""
+    if "default" not in schema or schema["default"] is None:
+        return schema
+    rest = {name: value for name, value in schema.items() if name != "default"}
+    return {"anyOf": [rest, {"type": "null"}], "default": schema["default"]}
 
 
 def _operation(task: Task) -> dict[str, Any]:
@@ -89,13 +126,7 @@ def _operation(task: Task) -> dict[str, Any]:
         content["text/event-stream"] = {"schema": _ref(task.chunk)}
     streams = "; with `stream`, events of it as they are made" if task.chunk is not None else ""
     answered = {"description": f"The answer{streams}.", "content": content}
-    errors = {
-        str(status): {
-            "description": text,
-            "content": {"application/json": {"schema": {"$ref": _REF.format(name="Error")}}},
-        }
-        for status, text in _STATUSES.items()
-    }
+    errors = {str(status): _error(text) for status, text in _STATUSES.items()}
     return {
         "operationId": task.name,
         "tags": ["inference"],

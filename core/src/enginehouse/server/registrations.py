@@ -60,7 +60,7 @@ async def list_registrations(model_type: str, house: TheHouse, detailed: bool = 
 
 
 @router.get(
-    "/model_registrations/{model_type}/{name:path}",
+    "/model_registrations/{model_type}/{name:text}",
     response_model=schemas.Registered,
     operation_id="get_registration",
     summary="A registration",
@@ -74,7 +74,7 @@ async def get_registration(model_type: str, name: str, house: TheHouse) -> Respo
 
 
 @router.delete(
-    "/model_registrations/{model_type}/{name:path}",
+    "/model_registrations/{model_type}/{name:text}",
     response_model=None,
     operation_id="unregister_model",
     summary="Forget a registration",

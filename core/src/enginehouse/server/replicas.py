@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -16,9 +17,29 @@ from .surface import Grounds, TheGrounds, TheHouse, answer, errors
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
+_DEVICE = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "worker_ip": {"type": ["string", "null"]},
+        "n_gpu": {"type": ["integer", "string", "null"]},
+        "gpu_idx": {"type": ["array", "null"], "items": {"type": "integer"}},
+    },
+}
+_CONFIG = {
+    "type": ["object", "null"],
+    "additionalProperties": False,
+    "properties": {
+        "replica_uid": {"type": ["string", "null"], "minLength": 1, "maxLength": 100},
+        "devices": {"type": "array", "items": _DEVICE, "maxItems": 1},
+    },
+}
+_SCHEMA: dict[str, Any] = {"type": "object", "properties": {"replica_config": _CONFIG}}
+_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": _SCHEMA}}}}
+
 
 @router.post(
-    "/{uid:path}/replicas",
+    "/{uid:text}/replicas",
     response_model=schemas.AddedReplica,
     operation_id="add_replica",
     summary="Add a replica",
@@ -27,6 +48,7 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
         e409="The model is down; launch it again.",
         e503="The model is loading, or the replica did not come up.",
     ),
+    openapi_extra=_BODY,
 )
 @needs("admin")
 async def add_replica(uid: str, request: Request, grounds: TheGrounds, wait_ready: bool = True) -> Response:
@@ -43,7 +65,7 @@ async def add_replica(uid: str, request: Request, grounds: TheGrounds, wait_read
 
 
 @router.delete(
-    "/{uid:path}/replicas/{replica_id:int}",
+    "/{uid:text}/replicas/{replica_id:int}",
     response_model=schemas.RemainingReplicas,
     operation_id="remove_replica",
     summary="Remove a replica",

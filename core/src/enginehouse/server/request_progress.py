@@ -15,7 +15,7 @@ router = APIRouter(prefix="/v1/requests", tags=["models"])
 
 
 @router.get(
-    "/{request_id:path}/progress",
+    "/{request_id:text}/progress",
     response_model=schemas.RequestProgress,
     operation_id="get_request_progress",
     summary="How far a request has come",

@@ -14,7 +14,10 @@ from starlette.responses import Response
 from ..host.house import House
 from ..host.machine_load import LoadWatch
 from .meters import Meters
+from .paths import register_parts
 from .schemas import Error
+
+register_parts()  # every module of routes imports this one first
 
 
 class Grounds(msgspec.Struct, frozen=True):
@@ -51,6 +54,12 @@ def errors(**meanings: str) -> Responses:
 def described_body(model: type[BaseModel]) -> dict[str, Any]:
     """Documents the JSON body of a route that reads it itself, as its `openapi_extra`."""
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": model.model_json_schema()}}}}
+
+
+def body_of(struct: type[msgspec.Struct], required: bool = True) -> dict[str, Any]:
+    """The same for a body that is a struct without structs in it."""
+    schema = msgspec.json.schema_components([struct])[1][struct.__name__]
+    return {"requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}}
 
 
 def answer(value: Any, status: int = 200) -> Response:

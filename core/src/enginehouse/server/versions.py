@@ -19,6 +19,7 @@ from .errors import UnknownModel
 from .gate import note_model
 from .models import read_json, until_ready, wish_to_wait
 from .nodes import address_of
+from .paths import check_reachable
 from .permissions import needs
 from .surface import TheGrounds, TheHouse, answer, described_body, errors
 
@@ -28,7 +29,7 @@ Json = dict[str, Any]
 
 
 @router.get(
-    "/{model_type}/{model_name:path}/versions",
+    "/{model_type}/{model_name:text}/versions",
     response_model=list[schemas.ModelVersion],
     operation_id="list_model_versions",
     summary="List the variants of a model by name",
@@ -66,6 +67,7 @@ async def launch_version(request: Request, grounds: TheGrounds, wait_ready: bool
     if not isinstance(body, dict):
         raise BadRequest("The body of a launch must be a JSON object with `model_version`.")
     launch = parse_launch(_by_fields(grounds.house, body))
+    check_reachable(launch)
     note_model(request, launch.model_uid or launch.model_name)
     wait = wish_to_wait(body) if wait_ready is None else wait_ready
     uid = await grounds.house.deployments.launch(launch)

@@ -1,0 +1,80 @@
+"""The API's description against a real server: what it says of requests and answers holds, whatever is sent.
+
+Schemathesis makes the requests, the same ones in every run.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+RUN_SECONDS = 600  # a run takes 10 to 30 s here; a busy machine may take ten times as long
+NOWHERE = "http://127.0.0.1:9"  # a hub that refuses at once: a made-up name must not be looked for on the internet
+RULES = """
+[checks.not_a_server_error]
+expected-statuses = ["2xx", "4xx", "503"]  # 503 is not now, with the reason; whether it is documented is checked too
+"""
+KNOWN = """
+[parameters]
+"path.uid" = "fake-model"
+"path.model_type" = "LLM"
+"path.model_name" = "fake-model"
+"path.name" = "fake-model"
+"""
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+)
+INFERENCE = ("inference", "anthropic", "responses")
+
+
+@pytest.fixture(scope="module")
+def server(new_server_of_module: Callable[..., Any]) -> Any:
+    return new_server_of_module(HF_ENDPOINT=NOWHERE, ENGINEHOUSE_REQUIRE_KEY="", ENGINEHOUSE_DRAIN_SECONDS="1")
+
+
+@pytest.fixture
+def check(server: Any, tmp_path: Path) -> Callable[..., str]:
+    """Runs Schemathesis with these options; what it says when nothing was found wrong."""
+    server.launch(model_engine="fake")
+
+    def run(*options: str, rules: str = RULES, checks: tuple[str, ...] = CHECKS) -> str:
+        (tmp_path / "rules.toml").write_text(rules)
+        command = [sys.executable, "-m", "schemathesis.cli", "--config-file", "rules.toml", "run"]
+        command += [f"{server.url}/openapi.json", "--phases", "coverage,fuzzing", "--generation-deterministic"]
+        command += ["--continue-on-failure", "--no-color", "--exclude-operation-id", "end_server"]
+        command += ["--checks", ",".join(checks), *options]
+        ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=RUN_SECONDS)
+        assert ran.returncode == 0, f"{ran.stdout}\n{ran.stderr}"
+        return ran.stdout
+
+    yield run
+    server.client.delete("/v1/models/fake-model")
+
+
+def test_administrative_routes_take_anything(server: Any, check: Callable[..., str]) -> None:
+    tags = [option for tag in INFERENCE for option in ("--exclude-tag", tag)]
+    more = ("negative_data_rejection", "unsupported_method", "allow_header_conformance")
+    told = check("--max-examples", "6", *tags, checks=(*CHECKS, *more))
+    assert "Selected: " in told
+    assert "Traceback" not in server.log()
+
+
+def test_answers_about_a_model_that_runs(check: Callable[..., str]) -> None:
+    options = ("--include-method", "GET", "--mode", "positive", "--max-examples", "5")
+    told = check(*options, "--exclude-operation-id", "get_request_progress", rules=RULES + KNOWN)
+    assert "Selected: " in told
+
+
+def test_inference_takes_anything(server: Any, check: Callable[..., str]) -> None:
+    told = check("--max-examples", "6", *(option for tag in INFERENCE for option in ("--include-tag", tag)))
+    assert "Selected: " in told
+    assert "Traceback" not in server.log()
