@@ -39,11 +39,9 @@ def test_it_answers_and_says_what_it_is(server: Any, uid: str) -> None:
     assert facts["model_lang"] == ["en", "de", "fr", "it", "pt", "hi", "es", "th"]
 
 
-def test_tools_are_refused_where_nobody_parses_their_calls(server: Any, uid: str) -> None:
-    assert server.client.get(f"/v1/models/{uid}").json()["model_ability"] == ["generate", "chat"]
-    answer = ask(server, uid, tools=TOOLS)
-    assert answer.status_code == 400
-    assert "'tools'" in answer.json()["detail"]
+def test_tools_are_taken_where_their_calls_are_parsed(server: Any, uid: str) -> None:
+    assert server.client.get(f"/v1/models/{uid}").json()["model_ability"] == ["generate", "chat", "tools"]
+    assert ask(server, uid, tools=TOOLS).status_code == 200
 
 
 def test_a_name_alone_brings_the_smallest_size_from_the_hub(
@@ -54,6 +52,9 @@ def test_a_name_alone_brings_the_smallest_size_from_the_hub(
     server = new_server(HF_ENDPOINT=hub.url, HF_HOME=str(tmp_path / "hf"), NO_PROXY="*")
     uid = server.launch("SMOLLM2-instruct", model_engine="Transformers")
     assert "blue whale" in ask(server, uid).json()["choices"][0]["message"]["content"]
+    refused = ask(server, uid, tools=TOOLS)
+    assert refused.status_code == 400
+    assert "'tools'" in refused.json()["detail"]
     facts = server.description(uid)
     assert (facts["model_name"], facts["model_size_in_billions"]) == ("smollm2-instruct", "0_135")
     assert (facts["model_format"], facts["quantization"], facts["model_hub"]) == ("pytorch", "none", "huggingface")

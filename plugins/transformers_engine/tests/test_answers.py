@@ -38,6 +38,15 @@ async def test_the_models_end_of_text_ends_an_answer_unless_ignored(llama: Any, 
     assert (ignored.finish_reason, ignored.tokens, ignored.text) == ("length", 9, "")
 
 
+async def test_special_tokens_are_spelt_out_for_parsers_only(llama: Any) -> None:
+    sampling = Sampling(max_tokens=3, temperature=0, logit_bias={0: 100.0}, ignore_eos=True)
+    texts = []
+    for keep in (False, True):
+        request = GenerateRequest(request_id="r", prompt="abc", sampling=sampling, keep_special_tokens=keep)
+        texts.append("".join([piece.text async for piece in llama.generate(request)]))
+    assert texts == ["", llama.convert_ids_to_tokens([0])[0] * 3]
+
+
 async def test_max_tokens_is_clamped_to_the_context(llama: Any, ask: Any) -> None:
     assert llama.context_length == 256
     answer = await ask(llama, [5] * 250, max_tokens=1000, ignore_eos=True)
