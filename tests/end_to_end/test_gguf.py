@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -78,6 +79,26 @@ def test_an_architecture_that_nobody_knows_fails_with_the_reason(server: Any, fi
     odd.write_bytes(file.read_bytes().replace(b"llama", b"lxama"))
     refused = server.client.post("/v1/models", json={"model_name": "odd", "model_path": str(odd)})
     assert refused.status_code == 503 and "unknown model architecture: 'lxama'" in refused.json()["detail"]
+
+
+def test_it_embeds_where_a_registration_says_so(server: Any, file: Path) -> None:
+    family = {
+        "version": 2,
+        "model_name": "stoker-vectors",
+        "dimensions": 192,
+        "max_tokens": 1024,
+        "language": ["en"],
+        "model_specs": [{"model_format": "ggufv2", "quantization": "Q8_0", "model_uri": f"file://{file}"}],
+    }
+    body = {"model": json.dumps(family), "persist": False}
+    made = server.client.post("/v1/model_registrations/embedding", json=body)
+    assert made.status_code == 200, made.text
+    uid = server.launch("stoker-vectors", model_type="embedding", model_engine="llama.cpp")
+    assert server.description(uid)["tasks"] == ["embed"]
+    answer = server.client.post("/v1/embeddings", json={"model": uid, "input": ["a", "b c"], "dimensions": 16})
+    assert answer.status_code == 200, answer.text
+    assert [len(one["embedding"]) for one in answer.json()["data"]] == [16, 16]
+    server.client.delete(f"/v1/models/{uid}")
 
 
 def test_a_wrong_option_is_refused_before_anything_starts(server: Any, file: Path) -> None:

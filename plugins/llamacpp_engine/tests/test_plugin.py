@@ -38,7 +38,7 @@ def test_the_spec_names_an_engine_that_exists_and_offers_chat() -> None:
     spec = next(spec for spec in enginehouse_engines() if spec.name == "llama.cpp")
     module, name = spec.engine.split(":")
     assert hasattr(__import__(module, fromlist=[name]), name)
-    assert {"generate", "chat"} <= set(spec.offers) and issubclass(spec.options, Options)
+    assert set(spec.offers) == {"chat", "generate", "embed"} and issubclass(spec.options, Options)
 
 
 def test_the_converter_is_found_by_its_format() -> None:

@@ -240,7 +240,9 @@ def _cannot(family: ModelFamily, engines: Iterable[EngineSpec], against: list[Mi
 def _tasks(engine: EngineSpec, family: ModelFamily) -> tuple[str, ...]:
     """What the engine offers and the family is made for; a model without a chat template is not chatted with."""
     claimed = set(family.abilities)
-    return tuple(task for task in engine.offers if task == "generate" or task in claimed)
+    if claimed & {"chat", "generate"} or not claimed:
+        claimed.add("generate")
+    return tuple(task for task in engine.offers if task in claimed)
 
 
 def _options(request: LaunchRequest, engine: EngineSpec) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from enginehouse.sdk import (
     BadRequest,
+    EmbedRequest,
     EngineContext,
     EngineFailed,
     GenerateRequest,
@@ -17,11 +18,13 @@ from enginehouse.sdk import (
     Piece,
     Sampling,
     Tool,
+    Vectors,
 )
 from enginehouse.sdk.constraints import ConstraintKind
 
 from .answers import Growing, Wanted
 from .calls import NativeCall
+from .embedding import Embedding
 from .model_file import ModelFile
 from .native import Native, restore_signals, start
 from .options import LlamaCppOptions
@@ -95,6 +98,11 @@ class LlamaCppEngine:
         finally:
             call.close()
 
+    async def embed(self, request: EmbedRequest) -> AsyncIterator[Vectors]:
+        """The vectors of all inputs."""
+        async for vectors in self._embedding().embed(request):
+            yield vectors
+
     def chat_prompt(
         self, messages: tuple[Message, ...], tools: tuple[Tool, ...], template_options: dict[str, Any]
     ) -> str:
@@ -122,6 +130,11 @@ class LlamaCppEngine:
         if self._native is None or self._model is None or self._threads is None:
             raise NotReady(f"The model {self._context.model_uid!r} is not loaded; wait until it is ready.")
         return self._native, self._model, self._threads
+
+    def _embedding(self) -> Embedding:
+        native, model, threads = self._ready()
+        assert self.context_length is not None
+        return Embedding(native, threads, self.context_length, model.hidden_size, self._options.truncate)
 
     def _check_ids(self, ids: list[int], param: str) -> None:
         size = len(self._model.tokens) if self._model else 0

@@ -47,6 +47,11 @@ class ModelFile:
         return self.number(f"{self.architecture}.context_length")
 
     @property
+    def hidden_size(self) -> int | None:
+        """Numbers of a vector."""
+        return self.number(f"{self.architecture}.embedding_length")
+
+    @property
     def chat_template(self) -> str | None:
         return self.text("tokenizer.chat_template")
 

@@ -47,6 +47,11 @@ class Native:
         """Streams an answer into `take`, as JSON; blocks until its end, or until `take` returns True."""
         self._server.handle_completions(body, take)
 
+    def embed(self, body: bytes) -> bytes:
+        """The vectors, or an error, as JSON."""
+        answer: bytes = self._server.handle_embeddings(body)
+        return answer
+
     def tokenize(self, text: str, *, add_special: bool) -> list[int]:
         """Token ids; special tokens that the text spells out are always read as such, as transformers does."""
         asked = {"content": text, "add_special": add_special, "parse_special": True}
@@ -78,7 +83,7 @@ class Native:
 def start(context: EngineContext, model: ModelFile, context_length: int) -> Native:
     """Loads the model. Raises LaunchFailed with llama.cpp's own words."""
     key = secrets.token_urlsafe(32)
-    parameters = parameters_of(context, context.model_path, context_length, key)
+    parameters = parameters_of(context, model, context_length, key)
     _warm(context)
     context.report(0.9, "loading")
     errors = _ErrorCopy()

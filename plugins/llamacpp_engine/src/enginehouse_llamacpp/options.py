@@ -48,6 +48,17 @@ class LlamaCppOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=
         int,
         Meta(description="Memory for the caches of earlier prompts, in MiB; 0: none beyond the slots.", ge=0, le=10**7),
     ] = 0
+    pooling: Annotated[
+        Literal["auto", "mean", "cls", "last"],
+        Meta(
+            description="How the vectors of an input's tokens become one, for `embed`. "
+            "auto: as the file says, else their mean."
+        ),
+    ] = "auto"
+    truncate: Annotated[
+        bool,
+        Meta(description="For `embed`: whether an input that is too long is cut, and the answer says so, or refused."),
+    ] = True
     use_mmap: Annotated[bool, Meta(description="Map the file instead of reading it into memory.")] = True
     use_mlock: Annotated[bool, Meta(description="Keep the weights from being swapped out.")] = False
     extra: Annotated[

@@ -36,9 +36,10 @@ def context_length_of(context: EngineContext, model: ModelFile) -> int:
     return min(length for length in known if length)
 
 
-def parameters_of(context: EngineContext, file: Path, context_length: int, key: str) -> Any:
+def parameters_of(context: EngineContext, model: ModelFile, context_length: int, key: str) -> Any:
     """The parameters of a server. key: what its own HTTP port asks for. Raises BadRequest for a wrong `extra`."""
     options: LlamaCppOptions = context.options
+    file = context.model_path
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(file)
     parameters.n_ctx = options.n_parallel * -(-(context_length + 1) // CONTEXT_STEP) * CONTEXT_STEP
@@ -51,6 +52,7 @@ def parameters_of(context: EngineContext, file: Path, context_length: int, key: 
     parameters.flash_attn_type = _FLASH[options.flash_attn]
     parameters.cache_type_k, parameters.cache_type_v = map(_number_type, (options.cache_type_k, options.cache_type_v))
     _set_memory(parameters, options)
+    _set_vectors(parameters, context, model)
     _close_doors(parameters, key)
     _set_extra(parameters, options.extra)
     return parameters
@@ -74,6 +76,25 @@ def _set_memory(parameters: Any, options: LlamaCppOptions) -> None:
         parameters.load_mode = modes.LLAMA_LOAD_MODE_MLOCK
     elif not options.use_mmap:
         parameters.load_mode = modes.LLAMA_LOAD_MODE_NONE
+
+
+def _set_vectors(parameters: Any, context: EngineContext, model: ModelFile) -> None:
+    """An input that becomes a vector is computed in one go, whatever its length.
+
+    With a cache for each sequence llama.cpp would cut inputs of different lengths into pieces of one length, and
+    pool only the last piece of each.
+    """
+    if "embed" not in context.tasks:
+        return
+    kinds = xllamacpp.llama_pooling_type
+    wanted = context.options.pooling
+    if wanted != "auto":
+        parameters.pooling_type = getattr(kinds, f"LLAMA_POOLING_TYPE_{wanted.upper()}")
+    elif not model.number(f"{model.architecture}.pooling_type"):
+        parameters.pooling_type = kinds.LLAMA_POOLING_TYPE_MEAN
+    parameters.embedding = True
+    parameters.kv_unified = True
+    parameters.n_batch = parameters.n_ubatch = max(parameters.n_ubatch, parameters.n_ctx // parameters.n_parallel)
 
 
 def _close_doors(parameters: Any, key: str) -> None:

@@ -14,7 +14,8 @@ def enginehouse_engines() -> tuple[EngineSpec, ...]:
     return (
         EngineSpec(
             name="llama.cpp",
-            tasks=("generate",),
+            tasks=("generate", "embed"),
+            model_types=("LLM", "embedding"),
             formats=("ggufv2",),
             devices=("cuda", "mps", "cpu"),
             requirements=REQUIREMENTS,
