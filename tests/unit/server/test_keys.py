@@ -322,3 +322,18 @@ async def test_the_description_says_what_each_operation_needs(gateway):
     assert paths["/v1/models/{uid}"]["delete"]["x-permission"] == "admin"
     assert paths["/v1/chat/completions"]["post"]["x-permission"] == "use"
     assert paths["/health"]["get"]["security"] == []
+
+
+async def test_what_is_kept_of_launches_is_seen_by_who_may_use_the_model(gateway, admin, user):
+    for name, uid in (("a", "mine"), ("a", "theirs"), ("mine", "")):
+        body = {"model_name": name, "model_uid": uid}
+        assert (await ask(gateway, "POST", "/v1/launch_history", admin, body))[0].status == 200
+        launch = {"model_name": "fake-model", "model_engine": "fake", "model_uid": uid or "other"}
+        entry = {"enabled": False, "launch": launch}
+        assert (await ask(gateway, "POST", "/v1/autostart/models", admin, entry))[0].status == 200
+    _, launches = await ask(gateway, "GET", "/v1/launch_history", await user(models=("mine",)))
+    assert [(one["model_name"], one["model_uid"]) for one in launches] == [("a", "mine"), ("mine", "")]
+    assert {one["updated_by"] for one in launches} == {"boss"}
+    _, summary = await ask(gateway, "GET", "/v1/autostart/models/summary", await user(models=("mine",)))
+    assert [one["model_uid"] for one in summary["models"]] == ["mine"]
+    assert len((await ask(gateway, "GET", "/v1/launch_history", admin))[1]) == 3

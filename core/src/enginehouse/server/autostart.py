@@ -15,6 +15,7 @@ from ..host.launch_request import LaunchRequest, parse_launch
 from ..host.secrecy import hide_secrets, restore_secrets
 from .arrivals import read_body, read_heading
 from .bodies import read_struct
+from .callers import may_see
 from .gate import note_model
 from .paths import check_reachable
 from .permissions import needs
@@ -88,7 +89,9 @@ async def list_autostart(house: TheHouse) -> Response:
 )
 @needs("read")
 async def summarise_autostart(house: TheHouse) -> Response:
-    return answer({"models": [_summarise(one) for one in await house.autostart.all()]})
+    """Those that the caller may use."""
+    started = await house.autostart.all()
+    return answer({"models": [_summarise(one) for one in started if may_see(house, one.model_uid)]})
 
 
 @router.post(

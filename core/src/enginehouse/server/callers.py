@@ -17,7 +17,12 @@ def caller_id() -> str | None:
 
 def visible(house: House) -> Iterable[DeploymentView]:
     """The models that the caller may use; for somebody without a key on a server that asks for keys there are none."""
-    account, views = CALLER.get(), house.deployments.views()
+    return [view for view in house.deployments.views() if may_see(house, view.model_uid)]
+
+
+def may_see(house: House, *names: str) -> bool:
+    """Whether the caller may use a model of one of these names."""
+    account = CALLER.get()
     if not house.keys.required:
-        return views
-    return [view for view in views if account is not None and account.may_use(view.model_uid)]
+        return True
+    return account is not None and any(account.may_use(name) for name in names)

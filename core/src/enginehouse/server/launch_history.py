@@ -10,6 +10,7 @@ from starlette.responses import Response
 from ..host.launch_history import KeptLaunch, new_launch
 from ..sdk import BadRequest
 from .billing import CALLER
+from .callers import may_see
 from .models import read_json
 from .permissions import needs
 from .schemas import Done, Open
@@ -39,8 +40,10 @@ class LaunchToKeep(Open):
 @router.get("", response_model=list[PastLaunch], operation_id="list_launch_history", summary="List launches of before")
 @needs("read")
 async def list_launch_history(house: TheHouse, model_name: str | None = None) -> Response:
-    """The last one of each model and uid, the newest last."""
-    return answer([_describe(launch) for launch in await house.launch_history.all(model_name)])
+    """The last one of each model and uid, the newest last; of models that the caller may use."""
+    launches = await house.launch_history.all(model_name)
+    shown = (one for one in launches if may_see(house, one.model_uid or one.model_name))
+    return answer([_describe(launch) for launch in shown])
 
 
 @router.post(
