@@ -11,7 +11,7 @@ import pytest
 from enginehouse.host.account import Account, Key
 from enginehouse.host.keys import NewKey
 from enginehouse.host.settings import Settings
-from enginehouse.server.billing import Bill, BilledAnswer
+from enginehouse.server.billing import Bill, BilledAnswer, stand_before
 from enginehouse.server.permissions import UNKNOWN, Rules, all_routes, declared
 from enginehouse.server.upstream import Answer
 
@@ -276,12 +276,12 @@ def answer_of(kind, status=200, **headers):
 def pass_all(answer, pieces, prompt=0):
     """What of the pieces goes on, and what was charged."""
     account = Account(Key(key_id="k", name="n", role="user", created_ts=0, tokens_per_day=1))
-    billed = BilledAnswer(answer, Bill(account, prompt))
-    out = b""
-    for index, piece in enumerate(pieces):
-        answer.ended = index == len(pieces) - 1
-        out += billed.pass_on(piece)
-        assert billed.ended is answer.ended
+    answer.ended = len(pieces) == 1
+    relayed, out = stand_before(answer, pieces[0], Bill(account, prompt))
+    for left, piece in zip(range(len(pieces) - 2, -1, -1), pieces[1:], strict=True):
+        answer.ended = not left
+        out += relayed.pass_on(piece) if isinstance(relayed, BilledAnswer) else piece
+        assert relayed.ended is answer.ended
     return out, account.tokens
 
 
@@ -294,6 +294,9 @@ def test_stated_usage_of_a_stream_however_it_is_cut(size):
     pieces = [whole[start : start + size] for start in range(0, len(whole), size)]
     assert pass_all(answer_of("text/event-stream"), pieces) == (STREAM, 42)
     assert pass_all(answer_of("text/event-stream"), [*pieces, b""]) == (STREAM, 42)
+    timed = STREAM + b": usage 12 30 400 5000\n\n"
+    pieces = [timed[start : start + size] for start in range(0, len(timed), size)]
+    assert pass_all(answer_of("text/event-stream"), pieces) == (STREAM, 42)
 
 
 def test_usage_that_nobody_stated():
@@ -302,6 +305,7 @@ def test_usage_that_nobody_stated():
     assert pass_all(answer_of("application/json"), [body[:20], body[20:]]) == (body, 9)
     assert pass_all(answer_of("application/json"), [b"[]"], prompt=8) == (b"[]", 2)
     assert pass_all(answer_of("application/json", x_enginehouse_usage="3 4"), [b"{}"]) == (b"{}", 7)
+    assert pass_all(answer_of("application/json", x_enginehouse_usage="3 4 50 60"), [b"{", b"}"]) == (b"{}", 7)
     assert pass_all(answer_of("application/json", 500), [b"{}"], prompt=100) == (b"{}", 0)
 
 

@@ -87,12 +87,27 @@ class Bill:
         self._account.charge(self._prompt // CHARACTERS_A_TOKEN + events, time.time())
 
 
+def stand_before(answer: Answer, first: bytes, bill: Tally) -> tuple[Answer, bytes]:
+    """The answer to be relayed, with its first bytes: itself where a header has stated its usage already."""
+    if answer.status != 200:
+        return answer, first
+    streams = False
+    for name, value in answer.headers:
+        if name == USAGE_HEADER:
+            bill.charge(_stated(value))
+            return answer, first
+        if name == b"content-type":
+            streams = value.startswith(b"text/event-stream")
+    billed = BilledAnswer(answer, bill, streams)
+    return billed, billed.pass_on(first)
+
+
 class BilledAnswer(Answer):
     """Stands before a worker's answer, which its connection goes on filling, and reads the usage as it passes."""
 
     __slots__ = ("_answer", "_bill", "_body", "_events", "_held", "_line_begins", "_open")
 
-    def __init__(self, answer: Answer, bill: Tally) -> None:
+    def __init__(self, answer: Answer, bill: Tally, streams: bool) -> None:
         self.status = answer.status
         self.headers = answer.headers
         self.length = answer.length
@@ -102,9 +117,8 @@ class BilledAnswer(Answer):
         self._events = 0
         self._held = b""
         self._line_begins = True
-        self._body: list[bytes] | None = None if _is_stream(answer) else []
-        self._open = answer.status == 200
-        self._read_header()
+        self._body: list[bytes] | None = None if streams else []
+        self._open = True
 
     async def piece(self) -> bytes:
         """As the answer's own, without the comment about its usage."""
@@ -131,14 +145,6 @@ class BilledAnswer(Answer):
             self._open = False
             self._bill.estimate(self._events)
         self._answer.close()
-
-    def _read_header(self) -> None:
-        if not self._open:
-            return
-        for name, value in self.headers:
-            if name == USAGE_HEADER:
-                self._open = False
-                self._bill.charge(_stated(value))
 
     def _pass(self, data: bytes) -> bytes:
         """Holds back what may be the comment: a line that begins with a colon. Events are never held."""
@@ -167,12 +173,8 @@ class BilledAnswer(Answer):
             self._bill.charge(used)
 
 
-def _is_stream(answer: Answer) -> bool:
-    return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in answer.headers)
-
-
 def _stated(value: bytes) -> Used:
-    return Used(*map(int, value.split()[:4]))
+    return Used(*map(int, value.split(None, 4)[:4]))
 
 
 def _usage_of(body: bytes) -> Used | None:

@@ -17,7 +17,7 @@ from ..sdk import EnginehouseError, NotReady, Task, WorkerLost
 from ..sdk.errors import to_wire
 from ..sdk.logs import REQUEST_ID
 from .arrivals import ClientGone, Heading, read_address, read_body, read_heading, rename
-from .billing import ASK, BilledAnswer, Tally, admit
+from .billing import ASK, Tally, admit, stand_before
 from .errors import send_error
 from .flights import Flights, aborted
 from .meters import Meter, Meters
@@ -195,8 +195,7 @@ class Relay:
             out.status = error.status
             return await out.refuse(error)
         if bill is not None:
-            billed = BilledAnswer(opened.answer, bill)
-            opened = Opened(opened.replica, billed, billed.pass_on(opened.first))
+            opened = Opened(opened.replica, *stand_before(opened.answer, opened.first, bill))
         try:
             await out.relay(opened, request.model)
         finally:
