@@ -42,7 +42,8 @@ FORMATS = {
         "gpt_oss",
         "openai_gptoss",
         "<|channel|>analysis<|message|>I must ask.<|end|><|start|>assistant<|channel|>commentary<|message|>"
-        f"One moment.<|end|><|start|>assistant<|channel|>commentary to=functions.weather <|constrain|>json<|message|>{ARGUMENTS}",
+        "One moment.<|end|><|start|>assistant<|channel|>"
+        f"commentary to=functions.weather <|constrain|>json<|message|>{ARGUMENTS}",
     ),
     "sections": Format(
         "deepseek-v3.1",

@@ -121,7 +121,7 @@ class ThinkParser:
 class SeedThinkParser(ThinkParser):
     """Seed-OSS."""
 
-    opens = ("<seed:think>",)
+    opens = ("<seed:think>", "<seed:think><seed:cot_budget_reflect>")  # the latter by a prompt that allows no thoughts
     closes = ("</seed:think>",)
     needs_special_tokens = True
 
