@@ -58,7 +58,8 @@ The settings of `enginehouse serve` are variables as well: see [Settings](settin
     eval "$(enginehouse completion zsh)"      # in ~/.zshrc, after compinit
     enginehouse completion fish > ~/.config/fish/completions/enginehouse.fish
 
-Commands, options and their values are completed, and the uids of the server's models.
+Commands, options and their values are completed; where a server answers, the uids of its models, the names of those
+that can be launched, and of its engines, too.
 
 """
 

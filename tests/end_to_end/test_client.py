@@ -97,6 +97,26 @@ async def test_vectors(client, embedder) -> None:
     assert await settle(handle.convert_ids_to_tokens([101, 102])) == ["[CLS]", "[SEP]"]
 
 
+@pytest.fixture(scope="module")
+def ranker(house) -> str:
+    """A model that orders documents."""
+    pytest.importorskip("sentence_transformers", reason="pip install sentence-transformers")
+    pytest.importorskip("enginehouse_miniatures.shunter", reason="pip install enginehouse-miniatures")
+    with Client(house.url) as client:
+        return client.launch_model("shunter", "rerank")
+
+
+async def test_a_ranking(client, ranker) -> None:
+    handle = await settle(client.get_model(ranker))
+    documents = ["Tom has a red car.", "Anna lives in Paris.", "Ben likes tea."]
+    answer = await settle(handle.rerank(documents, "Where does Anna live?", top_n=2, return_documents=True))
+    best, second = answer["results"]
+    assert (best["index"], best["document"]) == (1, {"text": "Anna lives in Paris."})
+    assert best["relevance_score"] >= second["relevance_score"]
+    with pytest.raises(RuntimeError, match=r"detail: .*top_n"):
+        await settle(handle.rerank(documents, "Where does Anna live?", top_n=-1))
+
+
 async def test_the_life_of_a_model(client) -> None:
     uid = await settle(client.launch_model("fake-model", model_engine="fake", model_uid="brief"))
     assert uid == "brief"

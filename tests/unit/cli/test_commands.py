@@ -118,10 +118,24 @@ def test_completion_prints_a_script_for_the_shell(shell: str, run: Any) -> None:
 @pytest.mark.skipif(not shutil.which("bash"), reason="there is no bash")
 @pytest.mark.parametrize(
     ("words", "offered"),
-    [("enginehouse vll", ["vllm-models"]), ("enginehouse list --js", ["--json"]), ("enginehouse terminate m", ["m"])],
+    [
+        ("enginehouse vll", ["vllm-models"]),
+        ("enginehouse list --js", ["--json"]),
+        ("enginehouse terminate m", ["m"]),
+        ("enginehouse launch -n Qw", ["qwen3"]),
+        ("enginehouse launch -t embedding -n b", ["bge-m3"]),
+        ("enginehouse engine -en ll", ["llama.cpp"]),
+    ],
 )
 def test_bash_completes_commands_options_and_uids(server: Any, run: Any, words: str, offered: list[str]) -> None:
-    server.play({"GET /v1/models": {"data": [MODEL, VECTORS]}})
+    server.play(
+        {
+            "GET /v1/models": {"data": [MODEL, VECTORS]},
+            "GET /v1/model_registrations/LLM": [{"json": [{"model_name": "qwen3"}, {"model_name": "stoker"}]}],
+            "GET /v1/model_registrations/embedding": [{"json": [{"model_name": "bge-m3"}]}],
+            "GET /v1/engines": {"engines": [{"name": "llama.cpp"}, {"name": "transformers"}]},
+        }
+    )
     count = len(words.split())
     script = "\n".join(
         (

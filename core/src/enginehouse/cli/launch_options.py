@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from .completing import complete_engines, complete_models
 from .values import Extra, read_extra, read_indexes, read_n_gpu, read_size
 
 C = TypeVar("C", bound=Callable[..., Any])
@@ -22,11 +23,21 @@ def only_one(context: click.Context, parameter: click.Parameter, values: tuple[s
 
 
 OPTIONS: tuple[Callable[..., Any], ...] = (
-    click.option("-n", "--model-name", help="Model to launch; may also be the first argument."),
+    click.option(
+        "-n",
+        "--model-name",
+        shell_complete=complete_models,
+        help="Model to launch; may also be the first argument.",
+    ),
     click.option(
         "-t", "--model-type", default="LLM", show_default=True, help="LLM, or another type that plugins bring."
     ),
-    click.option("-en", "--model-engine", help="Engine to run it.  [default: the best that can]"),
+    click.option(
+        "-en",
+        "--model-engine",
+        shell_complete=complete_engines,
+        help="Engine to run it.  [default: the best that can]",
+    ),
     click.option("-u", "--model-uid", help="Name to use it by.  [default: the model's name]"),
     click.option(
         "-s",

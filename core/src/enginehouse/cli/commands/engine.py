@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ..completing import complete_engines, complete_models
 from ..connection import connected, server_options
 from ..failures import Refused
 from ..tables import Column, print_json, print_table
@@ -28,13 +29,24 @@ Row = tuple[object, ...]
 
 
 @click.command()
-@click.option("-n", "--model-name", help="Which engines can run this model.  [default: list all engines]")
+@click.option(
+    "-n",
+    "--model-name",
+    shell_complete=complete_models,
+    help="Which engines can run this model.  [default: list all engines]",
+)
 @click.option("-t", "--model-type", default="LLM", show_default=True, help="The model's type.")
-@click.option("-en", "--model-engine", help="Only this engine.")
+@click.option("-en", "--model-engine", shell_complete=complete_engines, help="Only this engine.")
 @click.option("-f", "--model-format", help="Only this format.")
 @click.option("-s", "--size-in-billions", type=read_size, metavar="SIZE", help="Only this size.")
 @click.option("-q", "--quantization", help="Only this quantization.")
-@click.option("--options", "options_of", metavar="ENGINE", help="Show the launch options of an engine.")
+@click.option(
+    "--options",
+    "options_of",
+    metavar="ENGINE",
+    shell_complete=complete_engines,
+    help="Show the launch options of an engine.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the server's answer as JSON.")
 @server_options
 def command(
