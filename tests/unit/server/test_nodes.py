@@ -78,6 +78,8 @@ async def test_versions_and_launching_one(gateway):
     assert await post(gateway, "/v1/models/instance", body) == (200, {"model_uid": "by-version"})
     _, model = await gateway.get("/v1/models/by-version")
     assert (model["model_name"], model["quantization"]) == ("fake-model", one["quantization"])
+    _, (instance,) = await gateway.get("/v1/models/instances?model_uid=by-version")
+    assert instance["model_version"] == one["model_version"]
 
 
 @pytest.mark.parametrize(

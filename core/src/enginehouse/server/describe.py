@@ -53,7 +53,7 @@ def describe_instance(view: DeploymentView) -> Json:
     return {
         "model_name": facts.get("model_name", view.model_uid),
         "model_uid": view.model_uid,
-        "model_version": None,
+        "model_version": _version(facts),
         "model_type": view.model_type,
         "model_ability": facts.get("model_ability") or [],
         "replica": len(view.replicas),
@@ -149,6 +149,12 @@ def _download_files(view: DeploymentView, replica: ReplicaView) -> list[Json]:
 
 def _replica_uid(view: DeploymentView, replica: ReplicaView) -> str:
     return f"{view.model_uid}-rep{replica.replica_id}"
+
+
+def _version(facts: Json) -> str | None:
+    """As `GET /v1/models/{type}/{name}/versions` names it, where the model type reports all that makes the name."""
+    parts = [facts.get(name) for name in ("model_name", "model_size_in_billions", "model_format", "quantization")]
+    return None if None in parts else "{}--{}B--{}--{}".format(*parts)
 
 
 def _socket(replica: ReplicaView) -> str | None:
