@@ -89,7 +89,7 @@ def test_a_plan_that_does_not_fit_says_what_would(server) -> None:
         ({"model_engine": "steam"}, "steam"),
         ({"worker_ip": "192.0.2.1"}, "192.0.2.1"),
         ({"n_worker": 2}, "n_worker"),
-        ({"peft_model_config": {"lora_list": []}}, "transformers cannot load LoRA"),
+        ({"peft_model_config": {"lora_list": [{"lora_name": "x"}]}}, "local_path"),
     ],
 )
 def test_it_refuses_what_a_launch_refuses(server, fields, word) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import torch
 
+from .adapters import Adapters
 from .sequences import Sequence
 from .slots import LENGTH_STEP, Aim, SlotStore
 
@@ -50,11 +51,20 @@ class Batch(Protocol):
 class SlottedBatch:
     """`running` are slots 0 to n-1, joiners whose prompts are being read the slots behind them."""
 
-    def __init__(self, model: Any, store: SlotStore, windows: dict[str, int | None], most: int, chunk: int) -> None:
+    def __init__(
+        self,
+        model: Any,
+        adapters: Adapters,
+        store: SlotStore,
+        windows: dict[str, int | None],
+        most: int,
+        chunk: int,
+    ) -> None:
         self.running: list[Sequence] = []
         self._joining: list[Sequence] = []
         self._read = 0
         self._model = model
+        self._adapters = adapters
         self._store = store
         self._windows = windows
         self._most = most
@@ -96,6 +106,7 @@ class SlottedBatch:
         ids = torch.tensor([_padded(sequence.ids[start:stop], stop - start) for sequence in group])
         positions = torch.arange(start, stop, device=self._device)[None].expand(len(group), -1)
         ends = sorted({length - 1 - start for length in lengths}) if stop == max(lengths) else [stop - 1 - start]
+        self._adapters.use([sequence.adapter for sequence in group])
         logits = self._forward(ids.to(self._device), positions, stop, ends)
         self._read = stop
         if stop < max(lengths):
@@ -126,6 +137,7 @@ class SlottedBatch:
         else:
             self._store.aim = Aim(0, count, None, torch.arange(count, device=self._device), positions, longest)
         ids = torch.tensor([[sequence.ids[-1]] for sequence in self.running]).to(self._device)
+        self._adapters.use([sequence.adapter for sequence in self.running])
         return self._forward(ids, positions[:, None], longest, [0])[:, 0]
 
     def drop(self, gone: Rows[Sequence]) -> None:

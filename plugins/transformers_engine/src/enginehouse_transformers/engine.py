@@ -51,6 +51,7 @@ class TransformersEngine:
         self.default_sampling = Sampling()
         self._grammars: Grammars | None = None
         self.constraints: tuple[ConstraintKind, ...] = ()
+        self.adapters: tuple[str, ...] = ()
 
     def load(self) -> None:
         """Loads model and tokenizer, tries the batch out, starts the step's thread."""
@@ -60,9 +61,10 @@ class TransformersEngine:
         self._decode = decoder_of(loaded.tokenizer)
         self._decode_all = decoder_of(loaded.tokenizer, skip_special=False)
         self._grammars = grammars_for(loaded.tokenizer, loaded.choices, loaded.ends)
+        self.adapters = loaded.adapters.names
         self.constraints = KINDS if self._grammars is not None else ()
         self._token_text = token_texts(loaded.tokenizer)
-        batch = batch_for(loaded.model, loaded.context_length, self._options)
+        batch = batch_for(loaded, self._options)
         self._scheduler = Scheduler(batch, self._options.max_waiting, threads_of(self._options, loaded.model))
         self._scheduler.start()
         self._context.report(1.0, "ready")
@@ -163,9 +165,13 @@ class TransformersEngine:
                 f"together; shorten the prompt to {limit - 1} tokens at most.",
                 param="prompt",
             )
+        if request.lora_name is not None and request.lora_name not in self.adapters:
+            raise BadRequest(f"There is no adapter {request.lora_name!r}.", param="lora_name")
         sampling = self._checked(request.sampling)
         lengths = [length for length in (limit, _last(len(ids), sampling.max_tokens)) if length is not None]
-        return Sequence(ids, sampling, min(lengths, default=None), Mailbox(asyncio.get_running_loop()))
+        sequence = Sequence(ids, sampling, min(lengths, default=None), Mailbox(asyncio.get_running_loop()))
+        sequence.adapter = request.lora_name
+        return sequence
 
     def _checked(self, sampling: Sampling) -> Sampling:
         """The sampling with the ids that end this answer. Raises BadRequest for tokens that do not exist."""

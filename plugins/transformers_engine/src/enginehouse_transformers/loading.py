@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import os
 from typing import Any, NamedTuple
 
@@ -11,11 +13,13 @@ from transformers.utils.logging import disable_progress_bar
 
 from enginehouse.sdk import EngineContext, LaunchFailed, Sampling
 
+from .adapters import Adapters
 from .options import TransformersOptions
 
 _LENGTHS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length", "seq_length")
 _UNKNOWN_LENGTH = 10**9  # tokenizers write "no limit" as a number above this
 
+LORA = "enginehouse_transformers.lora"
 SMALL = 30_000_000  # parameters; below it threads wait for each other longer than they compute
 
 _SAMPLED = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")  # by the same names there and here
@@ -25,7 +29,7 @@ class Loaded(NamedTuple):
     """A model that is ready to run.
 
     context_length: None when nothing limits it. ends: ids that end an answer. vocabulary: how many ids it
-    reads; choices: how many it chooses from.
+    reads; choices: how many it chooses from. adapters: LoRA weights loaded with it, inactive.
     """
 
     model: Any
@@ -35,6 +39,7 @@ class Loaded(NamedTuple):
     sampling: Sampling
     vocabulary: int
     choices: int
+    adapters: Adapters
 
 
 def load(context: EngineContext) -> Loaded:
@@ -55,7 +60,18 @@ def load(context: EngineContext) -> Loaded:
         sampling=_sampling(model),
         vocabulary=vocabulary,
         choices=vocabulary if head is None else head.weight.shape[0],
+        adapters=_adapters(context, model),
     )
+
+
+def _adapters(context: EngineContext, model: Any) -> Adapters:
+    loras = context.options.loras
+    if not loras:
+        return Adapters()
+    if importlib.util.find_spec("peft") is None:
+        raise LaunchFailed("LoRA weights need the package peft: pip install 'enginehouse-transformers[lora]'.")
+    found: Adapters = importlib.import_module(LORA).load_adapters(model, loras)
+    return found
 
 
 def threads_of(options: TransformersOptions, model: Any) -> int:

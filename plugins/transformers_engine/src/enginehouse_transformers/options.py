@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import msgspec
 from msgspec import Meta
 
 from enginehouse.sdk import Options
+
+
+class Lora(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """lora_name: what requests call it. local_path: a folder of the worker's machine, as peft saves it."""
+
+    lora_name: Annotated[str, Meta(min_length=1)]
+    local_path: Annotated[str, Meta(min_length=1)]
+
+
+class PeftModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """LoRA weights as launches name them; the two fields of images are known, and must be empty here."""
+
+    lora_list: tuple[Lora, ...] | None = None
+    image_lora_load_kwargs: dict[str, Any] | None = None
+    image_lora_fuse_kwargs: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.image_lora_load_kwargs or self.image_lora_fuse_kwargs:
+            raise ValueError("image_lora_load_kwargs and image_lora_fuse_kwargs are for images; leave them out")
+        names = [lora.lora_name for lora in self.lora_list or ()]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"two LoRAs are named {twice!r}; give each a name of its own")
 
 
 class TransformersOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -63,3 +86,12 @@ class TransformersOptions(Options, frozen=True, kw_only=True, forbid_unknown_fie
             le=1024,
         ),
     ] = 0
+    peft_model_config: Annotated[
+        PeftModelConfig | None,
+        Meta(description="LoRA weights to load beside the model; requests choose one with lora_name. Needs peft."),
+    ] = None
+
+    @property
+    def loras(self) -> tuple[Lora, ...]:
+        config = self.peft_model_config
+        return () if config is None else config.lora_list or ()

@@ -11,7 +11,9 @@ from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingW
 
 from enginehouse.sdk import Sampling
 
+from .adapters import Adapters
 from .batching import FULL, SLIDING, Batch, SlottedBatch
+from .loading import Loaded
 from .memory import cache_bytes
 from .options import TransformersOptions
 from .sequences import Mailbox, Sequence
@@ -28,17 +30,20 @@ _COARSE = 6e-2  # half precision: sums in another order differ by so much of the
 _log = logging.getLogger(__name__)
 
 
-def batch_for(model: Any, context_length: int | None, options: TransformersOptions) -> Batch:
-    """A slotted batch when the model runs right in it, else one sequence at a time."""
-    reason = "it was asked for" if options.batching == "serial" else why_serial(model, context_length)
+def batch_for(loaded: Loaded, options: TransformersOptions) -> Batch:
+    """A slotted batch when the model, with each of its adapters, runs right in it, else one sequence at a time."""
+    model, adapters = loaded.model, loaded.adapters
+    reason = "it was asked for" if options.batching == "serial" else why_serial(model, loaded.context_length)
     if reason is None:
-        batch = _slotted(model, context_length, options)
-        reason = _probe(model, batch)
+        batch = _slotted(loaded, options)
+        trials = (_probe(model, adapters, batch, name) for name in (None, *adapters.names))
+        reason = next(filter(None, trials), None)
         if reason is None:
             batch.limit(cache_bytes(options, model.device))
             return batch
     _log.warning("Sequences run one by one, not batched: %s.", reason)
-    return SerialBatch(model, options.max_batch)
+    adapters.mixed = False
+    return SerialBatch(model, adapters, options.max_batch)
 
 
 def why_serial(model: Any, context_length: int | None) -> str | None:
@@ -66,12 +71,13 @@ def _why_rope(config: Any, context_length: int | None) -> str | None:
     return None
 
 
-def _slotted(model: Any, context_length: int | None, options: TransformersOptions) -> SlottedBatch:
+def _slotted(loaded: Loaded, options: TransformersOptions) -> SlottedBatch:
+    model = loaded.model
     config = model.config.get_text_config()
     cache = DynamicCache(config=config)
-    store = SlotStore(config.num_hidden_layers, options.max_batch, context_length)
+    store = SlotStore(config.num_hidden_layers, options.max_batch, loaded.context_length)
     chunk = options.prefill_chunk or (CHUNK_ON_CPU if model.device.type == "cpu" else CHUNK)
-    return SlottedBatch(model, store, _windows(config, cache), options.max_batch, chunk)
+    return SlottedBatch(model, loaded.adapters, store, _windows(config, cache), options.max_batch, chunk)
 
 
 def _windows(config: Any, cache: DynamicCache) -> dict[str, int | None]:
@@ -84,26 +90,38 @@ def _windows(config: Any, cache: DynamicCache) -> dict[str, int | None]:
     return {FULL: None, SLIDING: slides[0]}
 
 
-def _probe(model: Any, batch: SlottedBatch) -> str | None:
-    """Runs two sequences through `batch` and alone; says in words when they differ. Warms the model up, too."""
+def _probe(model: Any, adapters: Adapters, batch: SlottedBatch, name: str | None) -> str | None:
+    """Runs two sequences, the first with an adapter, through `batch` and alone; says in words when they differ.
+
+    Warms the model up, too.
+    """
     try:
         with torch.inference_mode():
-            together = _together(batch)
-            alone = torch.cat([model(input_ids=torch.tensor([ids], device=model.device)).logits[:, -1]
-                               for ids in _PROBES])  # fmt: skip
+            together = _together(batch, name)
+            alone = torch.cat([_alone(model, adapters, ids, name if ids is _PROBES[0] else None) for ids in _PROBES])
     except Exception as error:  # noqa: BLE001 - a model that is not made for this may raise anything
         return f"a trial raised {type(error).__name__}: {error}"
     finally:
         batch.clear()
+        adapters.mixed = True
     off = ((together - alone).abs().max() / alone.std().clamp_min(1e-6)).item()
     if not off <= _TOLERANCE.get(model.dtype, _COARSE):
         return f"a trial gave other results than the model alone (by {off:.2g} of their spread)"
     return None
 
 
-def _together(batch: SlottedBatch) -> torch.Tensor:
+def _alone(model: Any, adapters: Adapters, ids: list[int], name: str | None) -> torch.Tensor:
+    """Logits [1, vocabulary] behind one probe, as the model gives them when nothing is mixed."""
+    adapters.mixed = False
+    adapters.use([name])
+    logits: torch.Tensor = model(input_ids=torch.tensor([ids], device=model.device)).logits
+    return logits[:, -1]
+
+
+def _together(batch: SlottedBatch, name: str | None) -> torch.Tensor:
     """Logits behind both probes, their last token decoded in a batch of two."""
     sequences = [Sequence(ids[:-1], Sampling(), None, Mailbox(None)) for ids in _PROBES]
+    sequences[0].adapter = name
     batch.seat(sequences)
     batch.prefill()
     for sequence, ids in zip(sequences, _PROBES, strict=True):

@@ -58,12 +58,12 @@ class Sequence:
     """A prompt and its answer. `ids` are both; what is cached is always all of them but the last.
 
     last_length: length at which the answer ends for lack of room. cancelled: set from any thread.
-    guide: what its tokens are chosen from, when the answer is constrained.
+    guide: what its tokens are chosen from, when the answer is constrained. adapter: name of its LoRA weights.
     """
 
     __slots__ = (
-        "cancelled", "counts", "draw", "ends", "guide", "ids", "last_length", "mailbox", "past", "prompt_length",
-        "sampling", "seen",
+        "adapter", "cancelled", "counts", "draw", "ends", "guide", "ids", "last_length", "mailbox", "past",
+        "prompt_length", "sampling", "seen",
     )  # fmt: skip
 
     def __init__(self, ids: list[int], sampling: Sampling, last_length: int | None, mailbox: Mailbox) -> None:
@@ -76,6 +76,7 @@ class Sequence:
         self.draw = random.Random(sampling.seed).random
         self.cancelled = False
         self.guide: Guide | None = None
+        self.adapter: str | None = None
         self.seen: torch.Tensor | None = None
         self.counts: torch.Tensor | None = None
         self.past: object = None

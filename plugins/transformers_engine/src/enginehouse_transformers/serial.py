@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from .adapters import Adapters
 from .sequences import Sequence
 
 _CACHES = ("past_key_values", "cache_params")
@@ -20,10 +21,11 @@ _CACHES = ("past_key_values", "cache_params")
 class SerialBatch:
     """The same shape as SlottedBatch; a step runs the model once for each sequence."""
 
-    def __init__(self, model: Any, most: int) -> None:
+    def __init__(self, model: Any, adapters: Adapters, most: int) -> None:
         self.running: list[Sequence] = []
         self._joining: list[Sequence] = []
         self._model = model
+        self._adapters = adapters
         self._most = most
         accepted = inspect.signature(model.forward).parameters
         self._cache = next((name for name in _CACHES if name in accepted), None)
@@ -63,6 +65,7 @@ class SerialBatch:
         has_past = sequence.past is not None
         ids = torch.tensor([sequence.ids[-1:] if has_past else sequence.ids], device=self._model.device)
         known = {self._cache: sequence.past} if self._cache and has_past else {}
+        self._adapters.use([sequence.adapter])
         out = self._model(input_ids=ids, use_cache=self._cache is not None, **known, **self._more)
         sequence.past = out.get(self._cache) if self._cache else None
         logits: torch.Tensor = out.logits
