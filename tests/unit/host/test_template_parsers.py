@@ -21,6 +21,7 @@ CALLS = [
     ("{{'<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>' + x + '<｜tool▁sep｜>' + y + '\\n```json'}}", "deepseek_v3"),
     ("{{'<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>' + x + '<｜tool▁sep｜>'}}", "deepseek_v31"),
     ("{% set mark = '｜DSML｜' %}<{{ mark }}function_calls>", "deepseek_v32"),
+    ("{% set mark = '｜DSML｜' %}<{{ mark }}tool_calls>", "deepseek_v32"),
     ("<|tool_calls_section_begin|>", "kimi_k2"),
     ("{% set begin = '<minimax:tool_call>' %}<invoke name=>", "minimax"),
     ("You are MiniMax. <tool_calls>", "minimax"),

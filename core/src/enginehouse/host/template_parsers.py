@@ -28,7 +28,7 @@ class Thinking(NamedTuple):
 
 
 _TOOLS = (
-    Sign("deepseek_v32", ("｜DSML｜", "function_calls")),
+    Sign("deepseek_v32", ("｜DSML｜", "_calls")),
     Sign("deepseek_v3", ("<｜tool▁calls▁begin｜>", "```json")),
     Sign("deepseek_v31", ("<｜tool▁calls▁begin｜>",)),
     Sign("kimi_k2", ("<|tool_calls_section_begin|>",)),

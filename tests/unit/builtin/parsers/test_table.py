@@ -22,8 +22,8 @@ ELSEWHERE = {
     "tool": (
         "hermes mistral llama3_json llama4_json llama4_pythonic pythonic granite granite4 deepseek_v3 deepseek_v31 "
         "deepseek_v32 kimi_k2 glm45 glm47 qwen3_coder qwen3_xml seed_oss minimax minimax_m2 openai functiongemma "
-        "gemma4 phi4_mini_json qwen qwen25 llama3 deepseek-v3 deepseek-r1 deepseek-v3.1 deepseek-v3.2 glm4 glm5 "
-        "gemma gpt_oss harmony"
+        "gemma4 phi4_mini_json qwen qwen25 llama3 deepseek-v3 deepseek-r1 deepseek-v3.1 deepseek-v3.2 deepseek-v4 "
+        "glm4 glm5 gemma gpt_oss harmony"
     ),
     "reasoning": (
         "deepseek_r1 deepseek_v3 qwen3 glm45 kimi_k2 minimax_m2 seed_oss mistral gemma4 granite openai_gptoss gpt_oss"

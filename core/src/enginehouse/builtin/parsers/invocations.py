@@ -1,6 +1,6 @@
-"""Tool calls as <invoke name=".."><parameter name="..">value</parameter></invoke>: MiniMax M2, DeepSeek V3.2.
+"""Tool calls as <invoke name=".."><parameter name="..">value</parameter></invoke>: MiniMax M2, DeepSeek V3.2 and V4.
 
-Sources: the chat templates of these models. MiniMax M2 writes bare text, and JSON for what is no string; DeepSeek V3.2
+Sources: the chat templates of these models. MiniMax M2 writes bare text, and JSON for what is no string; DeepSeek
 says of each parameter whether it is a string. MiniMax M1 writes lines of JSON within <tool_calls>.
 """
 
@@ -50,13 +50,13 @@ class MiniMaxParser(BlockParser):
 
 
 class DeepseekV32Parser(BlockParser):
-    """DeepSeek V3.2."""
+    """DeepSeek V3.2 and V4."""
 
-    openings = ("<｜DSML｜function_calls>",)
+    openings = ("<｜DSML｜function_calls>", "<｜DSML｜tool_calls>")
     needs_special_tokens = True
 
     def block(self, opening: str, hasty: bool) -> Block:
-        return _block("</｜DSML｜function_calls>", _DEEPSEEK, self._schemas, hasty)
+        return _block(opening.replace("<", "</"), _DEEPSEEK, self._schemas, hasty)
 
 
 def _block(closing: str, words: _Words, schemas: Schemas, hasty: bool) -> Block:

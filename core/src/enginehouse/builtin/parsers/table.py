@@ -60,7 +60,7 @@ ROWS = (
     ),
     Row(
         "tool",
-        ("deepseek_v32", "deepseek_v3_2"),
+        ("deepseek_v32", "deepseek_v3_2", "deepseek_v4"),
         "invocations:DeepseekV32Parser",
         '<｜DSML｜function_calls><｜DSML｜invoke name="name">...',
     ),
@@ -118,6 +118,7 @@ ROWS = (
             "deepseek_v3",
             "deepseek_v31",
             "deepseek_v32",
+            "deepseek_v4",
             "glm45",
             "kimi_k2",
             "minimax",
