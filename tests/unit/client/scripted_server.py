@@ -80,9 +80,10 @@ async def stream(key: str, step: dict[str, Any]) -> AsyncIterator[str]:
         raise RuntimeError("the stream breaks, as the test asked")
     if step.get("then") == "hold":
         try:
-            await asyncio.sleep(EVENT_SECONDS)
-        finally:
+            await asyncio.sleep(2 * EVENT_SECONDS)
+        except asyncio.CancelledError:  # the client has gone, before we would have
             gone.append(key)
+            raise
 
 
 async def control(request: Request) -> Response:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from enginehouse.client import AsyncChatModelHandle, ChatModelHandle, ClientError
+from enginehouse.client import AsyncChatModelHandle, AsyncClient, ChatModelHandle, ClientError
 from enginehouse.client.answers import EventDecoder
 
 HELLO = [{"role": "user", "content": "Hello!"}]
@@ -132,6 +132,19 @@ async def test_a_forgotten_stream_does_not_keep_the_model_busy(server: Any, run:
     handle.chat(HELLO, generate_config=STREAM)
     gc.collect()
     assert await asyncio.to_thread(server.wait_for, server.left)
+
+
+@pytest.mark.parametrize("read", [0, 1])
+async def test_nor_does_one_of_the_asynchronous_client(server: Any, read: int) -> None:
+    server.play({"GET /v1/models/m": CHAT, "POST /v1/chat/completions": [{"pieces": [event("a")], "then": "hold"}]})
+    client = AsyncClient(server.url)
+    stream = await (await client.get_model("m")).chat(HELLO, generate_config=STREAM)  # type: ignore[attr-defined]
+    for _ in range(read):
+        await anext(stream)
+    del stream
+    gc.collect()
+    assert await asyncio.to_thread(server.wait_for, server.left)
+    await client.close()
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 import httpx
@@ -15,6 +17,8 @@ from ..errors import ClientError
 
 T = TypeVar("T")
 
+_closing: set[asyncio.Task[None]] = set()  # a loop itself holds its tasks weakly
+
 
 class AsyncStream(AsyncIterator[T], Generic[T]):
     """The pieces of an answer, as they arrive. `aclose`, or leaving an `async with`, makes the model stop."""
@@ -22,6 +26,7 @@ class AsyncStream(AsyncIterator[T], Generic[T]):
     def __init__(self, response: httpx.Response, pieces: AsyncGenerator[T, None]) -> None:
         self._response = response
         self._pieces = pieces
+        self._loop = asyncio.get_running_loop()
 
     async def __anext__(self) -> T:
         return await anext(self._pieces)
@@ -35,6 +40,18 @@ class AsyncStream(AsyncIterator[T], Generic[T]):
 
     async def __aexit__(self, *raised: object) -> None:
         await self.aclose()
+
+    def __del__(self) -> None:
+        """A stream that nobody reads any more would keep the model busy. Called in any thread."""
+        if not self._response.is_closed:
+            with suppress(RuntimeError):  # the loop has ended, and its connections with it
+                self._loop.call_soon_threadsafe(_close, self._loop, self._response)
+
+
+def _close(loop: asyncio.AbstractEventLoop, response: httpx.Response) -> None:
+    task = loop.create_task(response.aclose())
+    _closing.add(task)
+    task.add_done_callback(_closing.discard)
 
 
 class AsyncEventStream(AsyncStream[Json]):
