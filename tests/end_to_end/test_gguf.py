@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 QUESTION = [{"role": "user", "content": "What is the largest animal?"}]
 
@@ -98,6 +100,30 @@ def test_it_embeds_where_a_registration_says_so(server: Any, file: Path) -> None
     answer = server.client.post("/v1/embeddings", json={"model": uid, "input": ["a", "b c"], "dimensions": 16})
     assert answer.status_code == 200, answer.text
     assert [len(one["embedding"]) for one in answer.json()["data"]] == [16, 16]
+    server.client.delete(f"/v1/models/{uid}")
+
+
+def test_an_adapter_is_converted_and_asked_for(server: Any, file: Path, tmp_path: Path) -> None:
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    said = {"peft_type": "LORA", "r": 1, "lora_alpha": 1}
+    (adapter / "adapter_config.json").write_text(json.dumps(said))
+    name = "base_model.model.model.layers.4.mlp.down_proj.lora_{}.weight"
+    halves = {"A": [[1.0] * 448], "B": [[5.0 * (-1) ** row] for row in range(192)]}
+    tensors = {name.format(half): torch.tensor(rows) for half, rows in halves.items()}
+    save_file(tensors, adapter / "adapter_model.safetensors")
+    made = tmp_path / "adapter.gguf"
+    ended = server.cli("convert", str(adapter), "--base", "stoker", "-o", str(made))
+    assert ended.returncode == 0, ended.stderr
+    assert server.cli("convert", str(adapter), "-o", str(tmp_path / "x.gguf")).returncode == 1
+    loras = {"lora_list": [{"lora_name": "odd", "local_path": str(made)}]}
+    uid = server.launch("stoker", model_uid="adapted", model_path=str(file), peft_model_config=loras)
+    body = {"model": uid, "temperature": 0, "messages": QUESTION, "max_tokens": 12}
+    odd = server.client.post("/v1/chat/completions", json={**body, "lora_name": "odd"})
+    assert odd.status_code == 200 and "whale" not in odd.text
+    assert "blue whale" in answer(server, uid)
+    unknown = server.client.post("/v1/chat/completions", json={**body, "lora_name": "even"})
+    assert unknown.status_code == 400 and "odd" in unknown.json()["detail"]
     server.client.delete(f"/v1/models/{uid}")
 
 

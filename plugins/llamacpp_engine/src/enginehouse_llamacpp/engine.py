@@ -48,6 +48,7 @@ class LlamaCppEngine:
         self._template = ChatTemplate(None, {})
         self._threads: ThreadPoolExecutor | None = None
         self._first = ""
+        self.adapters: tuple[str, ...] = tuple(lora.lora_name for lora in self._options.loras)
         self.context_length: int | None = context.context_length
         self.default_sampling = Sampling()
 
@@ -80,7 +81,7 @@ class LlamaCppEngine:
         stops = self._stops(request.sampling, model)
         prompt = await self._prompt(request, native)
         wanted = self._wanted(request.sampling, stops, model)
-        limits = Limits(len(model.tokens), wanted.context_length)
+        limits = Limits(len(model.tokens), wanted.context_length, self.adapters, model.special_texts)
         if request.constraint is None:
             body = body_of(request, prompt, limits, asks_ids=bool(stops))
         else:  # a large schema takes time to check

@@ -67,6 +67,11 @@ class ModelFile:
         kinds = self.metadata.get("tokenizer.ggml.token_type")
         return frozenset(index for index, kind in enumerate(kinds or ()) if kind == CONTROL)
 
+    @cached_property
+    def special_texts(self) -> tuple[str, ...]:
+        """How those ids are spelled."""
+        return tuple(self.tokens[index] for index in sorted(self.special) if index < len(self.tokens))
+
     @property
     def ends(self) -> frozenset[int]:
         """Ids that end an answer."""

@@ -13,6 +13,24 @@ LARGEST_DEFAULT = 8192  # tokens of context that nobody has to ask for: keys and
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
 
 
+class Lora(msgspec.Struct, frozen=True, kw_only=True):
+    """An adapter. lora_name: what requests ask for it by. local_path: its GGUF file."""
+
+    lora_name: Annotated[str, Meta(min_length=1)]
+    local_path: Annotated[str, Meta(min_length=1)]
+
+
+class PeftConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What a launch says as `peft_model_config`; parts that are for other kinds of model are let through unread."""
+
+    lora_list: tuple[Lora, ...] | None = None
+
+    def __post_init__(self) -> None:
+        names = [lora.lora_name for lora in self.lora_list or ()]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"two adapters are named {twice!r}; give each a name of its own")
+
+
 class LlamaCppOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How to load a GGUF file, and how many sequences share a step. Names are llama.cpp's own."""
 
@@ -48,6 +66,17 @@ class LlamaCppOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=
         int,
         Meta(description="Memory for the caches of earlier prompts, in MiB; 0: none beyond the slots.", ge=0, le=10**7),
     ] = 0
+    peft_model_config: Annotated[
+        PeftConfig | None,
+        Meta(
+            description="LoRA adapters loaded beside the model, as GGUF files; a request asks for one by its lora_name."
+        ),
+    ] = None
+    model_draft: Annotated[
+        str,
+        Meta(description="GGUF file of a smaller model with the same vocabulary, which guesses tokens ahead."),
+    ] = ""
+    draft_max: Annotated[int, Meta(description="Most tokens guessed ahead.", ge=1, le=256)] = 3
     pooling: Annotated[
         Literal["auto", "mean", "cls", "last"],
         Meta(
@@ -68,3 +97,9 @@ class LlamaCppOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=
             "given to the library as they are."
         ),
     ] = msgspec.field(default_factory=dict)
+
+    @property
+    def loras(self) -> tuple[Lora, ...]:
+        """The adapters, in the order in which llama.cpp knows them."""
+        config = self.peft_model_config
+        return () if config is None else config.lora_list or ()

@@ -8,7 +8,7 @@ from typing import Any
 
 import xllamacpp  # type: ignore[import-untyped]
 
-from enginehouse.sdk import BadRequest, EngineContext
+from enginehouse.sdk import BadRequest, EngineContext, LaunchFailed
 
 from .model_file import ModelFile
 from .options import LARGEST_DEFAULT, LlamaCppOptions
@@ -53,6 +53,7 @@ def parameters_of(context: EngineContext, model: ModelFile, context_length: int,
     parameters.cache_type_k, parameters.cache_type_v = map(_number_type, (options.cache_type_k, options.cache_type_v))
     _set_memory(parameters, options)
     _set_vectors(parameters, context, model)
+    _set_companions(parameters, options)
     _close_doors(parameters, key)
     _set_extra(parameters, options.extra)
     return parameters
@@ -95,6 +96,26 @@ def _set_vectors(parameters: Any, context: EngineContext, model: ModelFile) -> N
     parameters.embedding = True
     parameters.kv_unified = True
     parameters.n_batch = parameters.n_ubatch = max(parameters.n_ubatch, parameters.n_ctx // parameters.n_parallel)
+
+
+def _set_companions(parameters: Any, options: LlamaCppOptions) -> None:
+    """Files beside the model's. Adapters are off until a request asks for one."""
+    parameters.lora_adapters = [
+        xllamacpp.CommonAdapterLoraInfo(str(companion(lora.local_path, f"the LoRA {lora.lora_name!r}")), 0.0)
+        for lora in options.loras
+    ]
+    if options.model_draft:
+        parameters.speculative.draft.mparams.path = str(companion(options.model_draft, "the draft model"))
+        parameters.speculative.draft.n_max = options.draft_max
+        parameters.speculative.types = [xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE]
+
+
+def companion(path: str, what: str) -> Path:
+    """A file that a launch names. Raises LaunchFailed when it is not there."""
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise LaunchFailed(f"{file} is no file; give the GGUF file of {what}.")
+    return file
 
 
 def _close_doors(parameters: Any, key: str) -> None:

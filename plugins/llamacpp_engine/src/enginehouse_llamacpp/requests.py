@@ -18,7 +18,6 @@ _FIXED = {
     "stream": True,
     "timings_per_token": True,  # how many tokens have been generated, with each piece
     "return_progress": True,  # how many tokens the prompt has, before the first piece
-    "cache_prompt": True,
     "samplers": _SAMPLERS,
 }
 _LARK = "%llguidance"
@@ -27,10 +26,15 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Limits(NamedTuple):
-    """vocabulary: how many ids there are. context_length: tokens of prompt and answer together."""
+    """vocabulary: how many ids there are. context_length: tokens of prompt and answer together.
+
+    adapters: names, in the order in which llama.cpp knows them. special: what its special tokens are spelled like.
+    """
 
     vocabulary: int
     context_length: int
+    adapters: tuple[str, ...] = ()
+    special: tuple[str, ...] = ()
 
 
 def body_of(request: GenerateRequest, prompt: str | list[int], limits: Limits, asks_ids: bool) -> bytes:
@@ -38,6 +42,11 @@ def body_of(request: GenerateRequest, prompt: str | list[int], limits: Limits, a
     body: dict[str, Any] = {**_FIXED, **_sampling(request.sampling, limits), "prompt": prompt}
     if request.sampling.logprobs is not None or asks_ids:
         body["logprobs"] = max(request.sampling.logprobs or 0, 1)
+    body["cache_prompt"] = not limits.adapters  # llama.cpp would read on from what another adapter made of a prompt
+    if request.lora_name is not None:
+        body["lora"] = [{"id": limits.adapters.index(request.lora_name), "scale": 1.0}]
+    if request.keep_special_tokens:
+        body["preserved_tokens"] = limits.special
     if request.constraint is not None:
         body["grammar"] = grammar_of(request.constraint)
     return _encode(body)

@@ -22,9 +22,12 @@ CONVERTERS = "enginehouse.converters"  # the group of entry points: a format's n
     "-o", "--output", type=click.Path(path_type=Path), help="The file to write.  [default: MODEL-TYPE.FORMAT]"
 )
 @click.option("--type", "kind", default="f16", show_default=True, help="How numbers are stored: f32, f16, bf16, q8_0.")
+@click.option("--base", help="For an adapter: the model it was made for, a folder or a name.")
 @click.option("--overwrite", is_flag=True, help="Replace the file if there is one.")
-def command(model: str, wanted: str, output: Path | None, kind: str, overwrite: bool) -> None:
+def command(model: str, wanted: str, output: Path | None, kind: str, base: str | None, overwrite: bool) -> None:
     """Convert weights to another format. MODEL is a folder, or the name of a model that a plugin knows.
+
+    A folder may hold an adapter (LoRA), too, as peft saves it.
 
     Runs without a server. The weights of a model that is known by name are fetched if they are not here yet.
     """
@@ -33,8 +36,9 @@ def command(model: str, wanted: str, output: Path | None, kind: str, overwrite: 
     file = output or Path(f"{Path(model).absolute().name}-{kind}.{wanted}")
     if file.exists() and not overwrite:
         raise Refused(f"{file} is there already; give another --output, or --overwrite.")
-    _run(module, folder, file, kind, model)
-    click.echo(f"Wrote {file}. Launch it with `enginehouse launch --model-path {file.absolute()}`.")
+    options = ["--type", kind, "--name", Path(model).absolute().name]
+    _run(module, folder, file, [*options, "--base", str(_weights_of(base))] if base else options)
+    click.echo(f"Wrote {file}." if base else f"Wrote {file}. Launch it with --model-path {file.absolute()}.")
 
 
 def _converter(wanted: str) -> str:
@@ -49,7 +53,8 @@ def _converter(wanted: str) -> str:
 
 def _weights_of(model: str) -> Path:
     path = Path(model)
-    return path.absolute() if (path / "config.json").is_file() else _fetched(model)
+    is_there = any((path / name).is_file() for name in ("config.json", "adapter_config.json"))
+    return path.absolute() if is_there else _fetched(model)
 
 
 def _fetched(model: str) -> Path:
@@ -82,13 +87,12 @@ def _variant(model: str, families: tuple[ModelFamily, ...]) -> Variant:
     return plain[0]
 
 
-def _run(module: str, folder: Path, file: Path, kind: str, name: str) -> None:
+def _run(module: str, folder: Path, file: Path, options: list[str]) -> None:
     """In a process of its own: what converts is a plugin's, and heavy."""
     import subprocess
     import sys
 
-    called = Path(name).absolute().name
-    arguments = [sys.executable, "-m", module, str(folder), str(file), "--type", kind, "--name", called]
+    arguments = [sys.executable, "-m", module, str(folder), str(file), *options]
     done = subprocess.run(arguments, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()]

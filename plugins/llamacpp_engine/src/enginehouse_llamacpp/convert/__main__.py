@@ -17,9 +17,10 @@ def main() -> int:
     parser.add_argument("out", type=Path)
     parser.add_argument("--type", dest="kind", choices=tuple(KINDS), default="f16")
     parser.add_argument("--name", default="")
+    parser.add_argument("--base", type=Path)
     given = parser.parse_args()
     try:
-        convert(Conversion(given.folder, given.out, given.kind, given.name))
+        convert(Conversion(given.folder, given.out, given.kind, given.name, given.base))
     except (CannotConvert, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1

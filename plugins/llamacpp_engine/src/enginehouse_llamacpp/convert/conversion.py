@@ -11,10 +11,11 @@ import numpy.typing as npt
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFWriter, LlamaFileType
 from gguf.quants import quantize
 
-from .architectures import ARCHITECTURES, Architecture, architecture_of, missing_parts, target_of, write_sizes
+from .adapters import CONFIG, write_adapter
+from .architectures import Architecture, architecture_of, missing_parts, target_of, write_sizes
 from .errors import CannotConvert
 from .vocabulary import write_vocabulary
-from .weights import Array, Stored, stored_tensors
+from .weights import Array, stored_tensors
 
 Report = Callable[[float], None]
 
@@ -35,30 +36,39 @@ KINDS = {
 
 
 class Conversion(NamedTuple):
-    """What is to be done. kind: a key of KINDS."""
+    """What is to be done. kind: a key of KINDS. base: for an adapter, the folder of the model it was made for."""
 
     folder: Path
     out: Path
     kind: str = "f16"
     name: str = ""
+    base: Path | None = None
 
 
 def convert(wanted: Conversion, report: Report = lambda share: None) -> None:
     """Writes the file; it appears under its name only when it is whole. Raises CannotConvert, OSError."""
-    config = _config(wanted.folder)
+    adapter = (wanted.folder / CONFIG).is_file()
+    if adapter and wanted.base is None:
+        raise CannotConvert(f"{wanted.folder} holds an adapter; say which model it was made for (--base).")
+    config = _config((wanted.base if adapter and wanted.base else wanted.folder) / "config.json")
     architecture = architecture_of(config)
-    tensors = stored_tensors(wanted.folder)
     part = wanted.out.with_name(f"{wanted.out.name}.part")
-    writer = GGUFWriter(part, ARCHITECTURES[config["architectures"][0]].arch.name.lower())
+    writer = GGUFWriter(part, architecture.arch.name.lower())
     try:
-        _write(writer, wanted, config, architecture, tensors, report)
+        if adapter:
+            write_adapter(writer, wanted.folder, _config(wanted.folder / CONFIG), config)
+        else:
+            _write(writer, wanted, config, architecture, report)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
         part.replace(wanted.out)
     finally:
         part.unlink(missing_ok=True)
 
 
-def _config(folder: Path) -> dict[str, Any]:
-    file = folder / "config.json"
+def _config(file: Path) -> dict[str, Any]:
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -73,9 +83,9 @@ def _write(
     wanted: Conversion,
     config: dict[str, Any],
     architecture: Architecture,
-    tensors: dict[str, Stored],
     report: Report,
 ) -> None:
+    tensors = stored_tensors(wanted.folder)
     kind = KINDS[wanted.kind]
     writer.add_name(wanted.name or wanted.folder.name)
     writer.add_file_type(kind.file)
@@ -91,10 +101,6 @@ def _write(
         report((index + 1) / len(tensors))
     if missing := next(missing_parts(written, config), None):
         raise CannotConvert(f"The weights in {wanted.folder} lack {missing}; fetch them again.")
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
 
 
 def _as_stored(array: Array, kind: GGMLQuantizationType) -> tuple[npt.NDArray[Any], GGMLQuantizationType]:
