@@ -34,7 +34,29 @@ def stoker() -> ModelFamily:
     )
 
 
+def shunter() -> ModelFamily:
+    """The miniature reranker."""
+    variant = Variant(
+        format="pytorch",
+        size_in_billions="0_00014",
+        sources=("package:enginehouse_miniatures/models/shunter",),
+        architectures=("BertForSequenceClassification",),
+        weight_bytes=(MODELS / "shunter" / WEIGHTS).stat().st_size,
+    )
+    return ModelFamily(
+        name="shunter",
+        model_type="rerank",
+        variants=(variant,),
+        abilities=("rerank",),
+        context_length=96,
+        languages=("en",),
+        description="Shunter is a miniature reranker of 0.14 million parameters that ships inside Enginehouse.",
+        licence="Apache-2.0",
+        facts={"type": "normal", "max_tokens": 96},
+    )
+
+
 @hookimpl
 def enginehouse_families() -> tuple[ModelFamily, ...]:
     """Every miniature of this package."""
-    return (stoker(),)
+    return (stoker(), shunter())

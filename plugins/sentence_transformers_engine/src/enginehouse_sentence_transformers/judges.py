@@ -46,6 +46,8 @@ class YesOverNo:
 
 def load_judge(context: EngineContext, dtype: Any, limit: int | None) -> Judge:
     """Raises LaunchFailed for a language model that knows no such conversation."""
+    if context.options.backend != "torch":
+        raise LaunchFailed("A language model that ranks is run by PyTorch only; use backend=torch.")
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": context.trust_remote_code}
     try:
         tokenizer = AutoTokenizer.from_pretrained(context.model_path, **options)

@@ -110,7 +110,7 @@ def _export(model: Any, words: Words, output: str, folder: Path) -> Path:
     example = tuple(torch.ones((2, 8), dtype=torch.int64) for _ in names)
     batch, length = torch.export.Dim("batch", min=1), torch.export.Dim("length", min=1)
     program = torch.onnx.export(
-        _Plain(model, names, output),
+        _Plain(model, names, output).eval(),
         example,
         input_names=names,
         output_names=[output],

@@ -1,0 +1,1 @@
+"""Shunter: a miniature reranker. `python -m enginehouse_miniatures.shunter.train` makes its weights again."""

@@ -1,0 +1,52 @@
+"""ONNX Runtime gives what PyTorch gives; the export is made once."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from enginehouse.sdk import LaunchFailed
+
+pytest.importorskip("onnxruntime", reason="pip install 'enginehouse-sentence-transformers[onnx]'")
+pytest.importorskip("onnxscript", reason="pip install 'enginehouse-sentence-transformers[onnx]'")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ENGINEHOUSE_HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize("form", ["bert mean dense normalize", "roberta mean normalize", "decoder lasttoken normalize"])
+async def test_vectors_agree(model_folder, start, embed, texts, home, form) -> None:
+    folder, given = model_folder(form), texts(60)
+    plain = await embed(start(folder), given)
+    other = await embed(start(folder, backend="onnx"), given)
+    assert (other.tokens, other.truncated) == (plain.tokens, plain.truncated)
+    assert np.allclose(other.vectors, plain.vectors, atol=1e-4)
+    assert (await embed(start(folder, backend="onnx"), ["a"])).vectors.shape[0] == 1
+    assert len(list(home.glob("onnx/*/*"))) == 1
+
+
+async def test_scores_agree(model_folder, start, rank, texts, home) -> None:
+    folder, documents = model_folder("bert-pair"), texts(40)
+    plain = await rank(start(folder, "rerank"), "what is the cat", documents)
+    other = await rank(start(folder, "rerank", backend="onnx"), "what is the cat", documents)
+    assert np.allclose(other.vectors, plain.vectors, atol=1e-5)
+
+
+async def test_int8_is_nearly_the_same(model_folder, start, embed, texts, home) -> None:
+    folder, given = model_folder("bert mean normalize"), texts(20)
+    plain = (await embed(start(folder), given)).vectors
+    small = (await embed(start(folder, backend="onnx", int8=True), given)).vectors
+    assert (plain * small).sum(1).min() > 0.95
+
+
+def test_int8_is_for_onnx(model_folder, start) -> None:
+    with pytest.raises(LaunchFailed, match="backend=onnx"):
+        start(model_folder("bert mean"), int8=True)
+
+
+def test_judges_stay_with_torch(model_folder, start, home) -> None:
+    with pytest.raises(LaunchFailed, match="backend=torch"):
+        start(model_folder("judge"), "rerank", backend="onnx")
