@@ -87,6 +87,7 @@ bench: $(DEV)
 	$(BIN)/python benchmarks/relay.py
 	$(BIN)/python benchmarks/launch.py
 	$(BIN)/python benchmarks/chat.py
+	$(BIN)/python benchmarks/embeddings.py --onnx
 	$(BIN)/python benchmarks/keys.py
 	$(BIN)/python benchmarks/deployments.py
 

@@ -205,3 +205,15 @@ def texts() -> Callable[[int], list[str]]:
         return [" ".join(numbers.choice(WORDS, size=int(numbers.integers(1, 60)))) for _ in range(count)]
 
     return make
+
+
+class Forms(NamedTuple):
+    """What tests make further models of."""
+
+    sizes: dict[str, Any]
+    tokenizer: Callable[..., PreTrainedTokenizerFast]
+
+
+@pytest.fixture(scope="session")
+def forms() -> Forms:
+    return Forms(SIZES, tokenizer)
