@@ -16,7 +16,7 @@ from . import describe
 from .callers import visible
 from .permissions import needs
 from .schemas import Open
-from .surface import TheGrounds, TheHouse, answer
+from .surface import Grounds, TheGrounds, TheHouse, answer
 
 REPORTS_LEFT = 5  # missed reports after which a node would be given up; the server's own machine misses none
 
@@ -171,16 +171,18 @@ async def get_ui_config(house: TheHouse) -> Response:
 
 @router.delete("/v1/clusters", response_model=Ended, operation_id="end_server", summary="End all models and the server")
 @needs("admin")
-async def end_server() -> Response:
+async def end_server(grounds: TheGrounds) -> Response:
     """As an interrupt on its terminal would: the answer comes first, running requests may end. What is declared
     comes back when the server is started again."""
     response = answer({"result": True})
-    response.background = BackgroundTask(_interrupt)
+    response.background = BackgroundTask(_interrupt, grounds)
     return response
 
 
-async def _interrupt() -> None:
-    signal.raise_signal(signal.SIGINT)
+async def _interrupt(grounds: Grounds) -> None:
+    if not grounds.stopping.is_set():  # a second interrupt would cut running requests short
+        grounds.stopping.set()
+        signal.raise_signal(signal.SIGINT)
 
 
 def address_of(request: Request) -> str:
