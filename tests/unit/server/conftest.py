@@ -59,6 +59,9 @@ class WorkerProcess:
         return (await self.get("/seen")).get(name)
 
 
+UNUSED = ("transformers", "llamacpp", "sentence_transformers")  # plugins; each costs every start time
+
+
 class Gateway:
     """The whole application served on a port, its routing table open to the test."""
 
@@ -129,7 +132,7 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path / "home", body_bytes=BODY_BYTES, drain_seconds=5.0, blocked=("transformers",))
+    return Settings(home=tmp_path / "home", body_bytes=BODY_BYTES, drain_seconds=5.0, blocked=UNUSED)
 
 
 @pytest_asyncio.fixture

@@ -108,37 +108,37 @@ async def test_a_caller_that_leaves_does_not_stop_the_launch(gateway, until):
     assert waiting.cancelled()
 
 
-@pytest.mark.parametrize(
-    ("body", "query", "status", "says"),
-    [
-        (b"{", "", 400, "not JSON"),
-        (b"[]", "", 400, "JSON object"),
-        (b"{}", "", 400, "model_name"),
-        (b'{"model_name": 7}', "", 400, "model_name"),
-        (b'{"model_name": "nonesuch"}', "", 400, "nonesuch"),
-        (b'{"model_name": "fake-model", "replica": "many"}', "", 400, "replica"),
-        (b'{"model_name": "fake-model", "wait_ready": "no"}', "", 400, "wait_ready"),
-        (b'{"model_name": "fake-model"}', "?wait_ready=perhaps", 422, "wait_ready"),
-    ],
-)
-async def test_launches_that_cannot_be(gateway, body, query, status, says):
-    async with gateway.session.post(f"/v1/models{query}", data=body) as response:
-        answer = await response.json()
-    assert response.status == status
-    assert says in answer["detail"] == answer["error"]["message"]
-    assert answer["error"]["type"] == "invalid_request_error"
+WRONG = [
+    (b"{", "", 400, "not JSON"),
+    (b"[]", "", 400, "JSON object"),
+    (b"{}", "", 400, "model_name"),
+    (b'{"model_name": 7}', "", 400, "model_name"),
+    (b'{"model_name": "nonesuch"}', "", 400, "nonesuch"),
+    (b'{"model_name": "fake-model", "replica": "many"}', "", 400, "replica"),
+    (b'{"model_name": "fake-model", "wait_ready": "no"}', "", 400, "wait_ready"),
+    (b'{"model_name": "fake-model"}', "?wait_ready=perhaps", 422, "wait_ready"),
+]
+
+
+async def test_launches_that_cannot_be(gateway):
+    for body, query, status, says in WRONG:
+        async with gateway.session.post(f"/v1/models{query}", data=body) as response:
+            answer = await response.json()
+        assert response.status == status, body
+        assert says in answer["detail"] == answer["error"]["message"]
+        assert answer["error"]["type"] == "invalid_request_error"
     assert (await gateway.get("/v1/models?all=true"))[1]["data"] == []
 
 
-@pytest.mark.parametrize("uid", ["nobody", "a/b", "a%2Fb", "with space", "ü 模型", "instances2", "x" * 3000])
-async def test_unknown_models(gateway, worker, uid):
-    path = f"/v1/models/{quote(uid, safe='%')}"
-    for status, answer in (await gateway.get(path), await delete(gateway, uid)):
-        assert (status, answer["error"]["code"]) == (400, "model_not_found")
-        assert "none" in answer["detail"]
-    assert (await gateway.get(f"{path}/progress"))[1]["stage"] == "pending"
-    assert await gateway.get(f"{path}/events") == (200, [])
-    assert (await gateway.get(f"{path}/replicas"))[0] == 400
+async def test_unknown_models(gateway, worker):
+    for uid in ("nobody", "a/b", "a%2Fb", "with space", "ü 模型", "instances2", "x" * 3000):
+        path = f"/v1/models/{quote(uid, safe='%')}"
+        for status, answer in (await gateway.get(path), await delete(gateway, uid)):
+            assert (status, answer["error"]["code"]) == (400, "model_not_found")
+            assert "none" in answer["detail"]
+        assert (await gateway.get(f"{path}/progress"))[1]["stage"] == "pending"
+        assert await gateway.get(f"{path}/events") == (200, [])
+        assert (await gateway.get(f"{path}/replicas"))[0] == 400
 
 
 async def test_about_the_server(gateway):
@@ -157,25 +157,25 @@ async def test_about_the_server(gateway):
     )
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "status"),
-    [
-        ("GET", "/nowhere", 404),
-        ("POST", "/v1/nowhere", 404),
-        ("GET", "/v1/chat/completions", 405),
-        ("PUT", "/v1/models", 405),
-        ("POST", "/health", 405),
-        ("GET", "/v1/models?all=perhaps", 422),
-    ],
-)
-async def test_errors_of_the_router_have_the_one_shape(gateway, method, path, status):
-    async with gateway.session.request(method, path) as response:
-        answer = await response.json()
-    assert response.status == status
-    assert answer["detail"] == answer["error"]["message"]
-    assert answer["error"].keys() == {"message", "type", "param", "code"}
-    if status == 405:
-        assert "allow" in response.headers
+NOWHERE = [
+    ("GET", "/nowhere", 404),
+    ("POST", "/v1/nowhere", 404),
+    ("GET", "/v1/chat/completions", 405),
+    ("PUT", "/v1/models", 405),
+    ("POST", "/health", 405),
+    ("GET", "/v1/models?all=perhaps", 422),
+]
+
+
+async def test_errors_of_the_router_have_the_one_shape(gateway):
+    for method, path, status in NOWHERE:
+        async with gateway.session.request(method, path) as response:
+            answer = await response.json()
+        assert response.status == status, path
+        assert answer["detail"] == answer["error"]["message"]
+        assert answer["error"].keys() == {"message", "type", "param", "code"}
+        if status == 405:
+            assert "allow" in response.headers
 
 
 async def test_a_fault_of_ours_has_the_one_shape_too():
