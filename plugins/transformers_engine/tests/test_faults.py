@@ -9,17 +9,22 @@ import pytest
 import torch
 from torch import nn
 
-from enginehouse.sdk import EngineFailed, LaunchFailed, NotReady
+from enginehouse.sdk import ContextLengthExceeded, EngineFailed, GenerateRequest, LaunchFailed, NotReady, Sampling
+from enginehouse_transformers.batching import SlottedBatch
 from enginehouse_transformers.engine import TransformersEngine
 
 
 class Fuse(nn.Module):
-    """Stands in front of a model and raises `error` in place of its next pass."""
+    """Stands in front of a model and raises `error` in place of its next pass.
+
+    poison: a token behind which everything is NaN.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
         self.error: Exception | None = None
+        self.poison: int | None = None
 
     def __getattr__(self, name: str) -> Any:
         own = self.__dict__.get("_modules", {})
@@ -29,7 +34,22 @@ class Fuse(nn.Module):
         if self.error is not None:
             error, self.error = self.error, None
             raise error
-        return self.model(**inputs)
+        out = self.model(**inputs)
+        if self.poison is not None:
+            out.logits[inputs["input_ids"][:, -1] == self.poison] = torch.nan
+        return out
+
+
+class Stumbling(SlottedBatch):
+    """Raises once, when a request is cancelled."""
+
+    stumbles = True
+
+    def drop(self, gone: Any) -> None:
+        if self.stumbles and any(sequence.cancelled for sequence in gone):
+            self.stumbles = False
+            raise RuntimeError("the cache was gone")
+        super().drop(gone)
 
 
 @pytest.fixture
@@ -59,6 +79,43 @@ async def test_running_answers_fail_together_and_say_when_memory_ran_out(fused: 
     results = await asyncio.gather(*asked, return_exceptions=True)
     assert all(isinstance(result, EngineFailed) and "max_batch" in result.message for result in results)
     assert (await ask(engine, "abc", max_tokens=5)).tokens == 5
+
+
+@pytest.mark.parametrize(
+    "sampling", [{"temperature": 0}, {"seed": 1}, {"seed": 1, "top_k": 5}, {"seed": 1, "top_p": 0.5, "logprobs": 1}]
+)
+async def test_nan_fails_its_own_request_and_no_other(fused: Any, ask: Any, sampling: Any) -> None:
+    engine, fuse = fused
+    wish = {"max_tokens": 4, "ignore_eos": True, **sampling}
+    alone = await ask(engine, [5, 6, 7], **wish)
+    fuse.poison = 9
+    asked = [ask(engine, ids, **wish) for ids in ([5, 6, 7], [5, 6, 9], [5, 6, 7])]
+    first, poisoned, last = await asyncio.gather(*asked, return_exceptions=True)
+    assert first.text == last.text == alone.text
+    assert isinstance(poisoned, EngineFailed) and "NaN" in poisoned.message
+    async with asyncio.timeout(30):
+        while engine._scheduler._batch.running:  # tokens go out before their sequences leave
+            await asyncio.sleep(0.001)
+
+
+async def test_what_goes_wrong_between_steps_fails_requests_not_the_engine(
+    model_folder: Any, start: Any, ask: Any
+) -> None:
+    engine = start(model_folder("llama"))
+    before = (await ask(engine, "abc", max_tokens=5, temperature=0)).text
+    engine._scheduler._batch.__class__ = Stumbling
+    running = asyncio.create_task(ask(engine, "abc", ignore_eos=True))
+    pieces = engine.generate(GenerateRequest(request_id="r", prompt="abc", sampling=Sampling(ignore_eos=True)))
+    await anext(pieces)
+    await pieces.aclose()
+    with pytest.raises(EngineFailed, match="the cache was gone"):
+        await running
+    assert (await ask(engine, "abc", max_tokens=5, temperature=0)).text == before
+
+
+async def test_a_prompt_of_a_megabyte_is_refused_with_its_length(llama: Any, ask: Any) -> None:
+    with pytest.raises(ContextLengthExceeded, match="1000000 tokens"):
+        await ask(llama, "ab" * 500_000)
 
 
 async def test_close_fails_what_runs_and_refuses_what_comes(model_folder: Any, start: Any, ask: Any) -> None:

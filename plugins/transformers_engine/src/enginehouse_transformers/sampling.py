@@ -216,7 +216,7 @@ def _invert(weights: torch.Tensor, sequences: Rows[Sequence]) -> torch.Tensor:
     total = sums[:, -1]
     aims = torch.minimum(uniform * total, total * JUST_BELOW_ONE)
     places = torch.searchsorted(sums, aims[:, None], right=True)[:, 0]
-    return places.masked_fill(total.isnan(), NO_TOKEN)
+    return places.masked_fill(~(total > 0), NO_TOKEN)
 
 
 def _candidates(scores: torch.Tensor, samplings: Rows[Sampling]) -> tuple[torch.Tensor, torch.Tensor]:

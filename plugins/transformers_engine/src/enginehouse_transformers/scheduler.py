@@ -72,11 +72,25 @@ class Scheduler:
         if self._threads:
             torch.set_num_threads(self._threads)
         with torch.inference_mode():
-            while self._wait():
-                self._turn()
-        self._fail(
-            [*self._batch.running, *self._batch.joining(), *self._waiting], EngineFailed("The engine was closed.")
-        )
+            while self._goes_on():
+                pass
+        self._abandon(EngineFailed("The engine was closed."))
+
+    def _goes_on(self) -> bool:
+        """One round. What goes wrong between steps fails all requests, never the thread: nobody else could answer."""
+        try:
+            if not self._wait():
+                return False
+            self._turn()
+        except Exception as error:  # noqa: BLE001 - caches and devices are foreign code, too
+            _log.exception("The batch is lost between two steps.")
+            self._abandon(explain(error, len(self._batch.running)))
+        return True
+
+    def _abandon(self, error: EnginehouseError) -> None:
+        with self._changed:
+            waiting, self._waiting = self._waiting, deque()
+        self._fail([*self._batch.running, *self._batch.joining(), *waiting], error)
         self._batch.clear()
 
     def _wait(self) -> bool:
