@@ -16,9 +16,10 @@ LAUNCHES = 200
 WARM = 18  # of them, two of each kind; after those everything that is made once is there
 AT_ONCE = 4
 GONE_SECONDS = 45.0  # a start that was broken off ends by itself, at the latest after the drain
-MORE_MEMORY = 24 * 2**20  # of fragmentation and caches; a leak of 150 kB a launch would show in 182
+MORE_MEMORY = 32 * 2**20  # of fragmentation and caches; a leak of 200 kB a launch would show in 182
+MORE_THREADS = 40  # the event loop's own pool grows as it is needed, to 32; a thread a launch would show
 MOST_SERIES = 3500  # of requests to a hundred models that are gone, some 25 each, and the server's own
-MORE_FILES = 4  # an idle connection or two, which come and go
+MORE_FILES = 10  # idle connections, which come and go
 
 
 class State(NamedTuple):
@@ -169,6 +170,6 @@ def test_two_hundred_launches_leave_nothing(new_server, wait) -> None:
     assert after.files == before.files and "workers" in after.files
     assert after.rows == before.rows and after.rows["deployments"] == after.rows["events"] == 0
     assert after.descriptors.total() <= before.descriptors.total() + MORE_FILES, (before, after)
-    assert after.threads <= before.threads + AT_ONCE
+    assert after.threads <= before.threads + MORE_THREADS
     assert after.memory - before.memory < MORE_MEMORY
     assert after.series < MOST_SERIES

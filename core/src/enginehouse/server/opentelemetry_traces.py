@@ -52,8 +52,18 @@ class OpenTelemetryTraces:
         self._tracer = self._provider.get_tracer("enginehouse", version("enginehouse-core"))
         logger.info("Traces are sent to %s.", endpoint)
 
-    def begin(self, asked: Asked) -> RequestTrace:
-        return RequestTrace(self._tracer, asked)
+    def begin(self, asked: Asked) -> RequestTrace | Unsampled:
+        began = time.time_ns()
+        span = self._tracer.start_span(
+            f"POST {asked.route}",
+            _context_of(asked),
+            kind=SpanKind.SERVER,
+            attributes={"http.request.method": "POST", "http.route": asked.route, "enginehouse.model": asked.model},
+            start_time=began,
+        )
+        if not span.is_recording():
+            return Unsampled(_lines(span))
+        return RequestTrace(self._tracer, span, asked, began)
 
     def tell(self, load: Load) -> None:
         subject = load.subject
@@ -87,24 +97,16 @@ class RequestTrace:
 
     __slots__ = ("_asked", "_began", "_child", "_context", "_span", "_tracer", "_used")
 
-    def __init__(self, tracer: Tracer, asked: Asked) -> None:
-        carrier = {"traceparent": asked.traceparent.decode("latin-1"), "tracestate": asked.tracestate.decode("latin-1")}
-        attributes = {
-            "http.request.method": "POST",
-            "http.route": asked.route,
-            "gen_ai.request.model": asked.model,
-            "enginehouse.model": asked.model,
-            "enginehouse.task": asked.task,
-            "enginehouse.request_id": asked.request_id,
-        }
+    def __init__(self, tracer: Tracer, span: Span, asked: Asked, began: int) -> None:
         self._tracer = tracer
-        self._began = time.time_ns()
-        self._span = tracer.start_span(
-            f"POST {asked.route}",
-            _propagator.extract(carrier, Context()),
-            kind=SpanKind.SERVER,
-            attributes=attributes,
-            start_time=self._began,
+        self._began = began
+        self._span = span
+        self._span.set_attributes(
+            {
+                "gen_ai.request.model": asked.model,
+                "enginehouse.task": asked.task,
+                "enginehouse.request_id": asked.request_id,
+            }
         )
         self._context = set_span_in_context(self._span, Context())
         self._child: Span | None = None
@@ -113,9 +115,7 @@ class RequestTrace:
 
     @property
     def lines(self) -> bytes:
-        carrier: dict[str, str] = {}
-        _propagator.inject(carrier, set_span_in_context(self._child or self._span, Context()))
-        return "".join(f"{name}: {value}\r\n" for name, value in carrier.items()).encode("latin-1")
+        return _lines(self._child or self._span)
 
     def waits(self) -> None:
         self._next("wait", SpanKind.INTERNAL, {})
@@ -135,7 +135,7 @@ class RequestTrace:
             self._child.add_event("first byte", timestamp=now)
 
     def tally(self, bill: Tally | None) -> Tally | None:
-        return _Counted(self, bill) if self._span.is_recording() else bill
+        return _Counted(self, bill)
 
     def counts(self, used: Used) -> None:
         """What the request has used."""
@@ -170,6 +170,42 @@ class RequestTrace:
         inside = set_span_in_context(worker, Context())
         for name, start, end in (("first piece", began, first), ("generation", first, now)):
             self._tracer.start_span(name, inside, start_time=start).end(end)
+
+
+class Unsampled:
+    """A request that is not traced: its worker is told so, and nothing else is done for it."""
+
+    __slots__ = ("lines",)
+
+    def __init__(self, lines: bytes) -> None:
+        self.lines = lines
+
+    def waits(self) -> None: ...
+
+    def asks(self, replica: Replica) -> None: ...
+
+    def answers(self) -> None: ...
+
+    def tally(self, bill: Tally | None) -> Tally | None:
+        return bill
+
+    def ends(self, status: int, streamed: bool) -> None: ...
+
+
+def _context_of(asked: Asked) -> Context:
+    """Where its caller says that it belongs."""
+    if not asked.traceparent:
+        return Context()
+    carrier = {"traceparent": asked.traceparent.decode("latin-1"), "tracestate": asked.tracestate.decode("latin-1")}
+    return _propagator.extract(carrier, Context())
+
+
+def _lines(span: Span) -> bytes:
+    """Trace Context's headers for who works within a span."""
+    here = span.get_span_context()
+    parent = f"traceparent: 00-{here.trace_id:032x}-{here.span_id:016x}-{here.trace_flags:02x}\r\n"
+    state = f"tracestate: {here.trace_state.to_header()}\r\n" if here.trace_state else ""
+    return (parent + state).encode("latin-1")
 
 
 class _Counted:
