@@ -150,7 +150,7 @@ def test_both_clients_ask(server) -> None:
 def test_the_command_engine(server) -> None:
     assert "transformers" in server.cli("engine").stdout
     usable = server.cli("engine", "-n", "stoker", "-en", "Transformers", "-s", "0.0023", "-f", "pytorch", "-q", "none")
-    assert "0_0023" in usable.stdout and "fake" not in usable.stdout
+    assert "0.0023" in usable.stdout and "fake" not in usable.stdout
     assert json.loads(server.cli("engine", "-n", "stoker", "-en", "fake", "-s", "7", "--json").stdout) == {"fake": []}
     assert "reads" in server.cli("engine", "-n", "fake-model").stdout
     options = server.cli("engine", "--options", "transformers").stdout

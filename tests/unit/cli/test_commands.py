@@ -14,7 +14,7 @@ import pytest
 
 LOADED = {"event_type": "INFO", "event_ts": 1.5, "event_content": "loaded"}
 DIED = {"event_type": "ERROR", "event_ts": 2.5, "event_content": "the worker died"}
-MODEL = {"id": "m", "model_type": "LLM", "status": "READY", "context_length": 512, "quantization": "none"}
+MODEL = {"id": "m", "model_type": "LLM", "status": "READY", "model_size_in_billions": "0_5", "quantization": "none"}
 VECTORS = {"id": "v", "model_type": "embedding", "status": "READY", "dimensions": 384, "max_tokens": 256}
 
 
@@ -72,7 +72,8 @@ def test_list_of_one_type_tells_what_is_told_of_it(server: Any, ask: Any) -> Non
     header, line = ask("list", "-t", "embedding").out.splitlines()
     assert "DIMENSIONS" in header
     assert line.split()[0] == "v" and line.split()[-2:] == ["384", "256"]
-    assert "QUANTIZATION" in ask("list", "-t", "llm").out
+    header, line = ask("list", "-t", "llm").out.splitlines()
+    assert "QUANTIZATION" in header and "0.5" in line.split()
     assert [item["id"] for item in json.loads(ask("list", "-t", "LLM", "--json").out)] == ["m"]
     assert "No audio models" in ask("list", "-t", "audio").err
 

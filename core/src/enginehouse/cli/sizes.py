@@ -15,3 +15,8 @@ def spell_bytes(size: int | None) -> str:
             break
         amount /= 1024
     return f"{amount:.0f} B" if unit == "B" else f"{amount:.1f} {unit}"
+
+
+def spell_billions(size: object) -> str:
+    """Parameters in billions as the wire writes them, "0_5", as people do: "0.5"; nothing for None."""
+    return "" if size is None else str(size).replace("_", ".")

@@ -10,6 +10,7 @@ import click
 from ..completing import complete_engines, complete_models
 from ..connection import connected, server_options
 from ..failures import Refused
+from ..sizes import spell_billions
 from ..tables import Column, print_json, print_table
 from ..values import read_size
 
@@ -98,7 +99,8 @@ def _verdict_rows(engine: str, verdict: list[Json] | str) -> Iterator[Row]:
         yield engine, "", "", "", verdict
         return
     for item in verdict:
-        yield engine, item.get("model_format"), item.get("model_size_in_billions"), ", ".join(_quantizations(item)), ""
+        size = spell_billions(item.get("model_size_in_billions"))
+        yield engine, item.get("model_format"), size, ", ".join(_quantizations(item)), ""
 
 
 def _is_wanted(item: Json, wanted: Json) -> bool:
@@ -119,7 +121,7 @@ def _same(wanted: object, found: object) -> bool:
 
 
 def _plain(size: object) -> str | None:
-    return None if size is None else str(size).replace("_", ".")
+    return spell_billions(size) or None
 
 
 def _named(engines: list[Json], name: str) -> Json:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from ..connection import connected, server_options
+from ..sizes import spell_billions
 from ..tables import Column, print_json, print_table
 
 Json = dict[str, Any]
@@ -59,7 +60,7 @@ def row_of(item: Json, more: list[str]) -> tuple[object, ...]:
         item.get("status", "READY"),
         item.get("replica"),
         _devices(item),
-        *(_spell(item.get(field)) for field in more),
+        *(_spell(field, item.get(field)) for field in more),
         item.get("error"),
     )
 
@@ -72,5 +73,7 @@ def _devices(item: Json) -> str:
     return ",".join(map(str, item.get("devices") or item.get("accelerators") or ())) or "cpu"
 
 
-def _spell(value: object) -> object:
+def _spell(field: str, value: object) -> object:
+    if field == "model_size_in_billions":
+        return spell_billions(value)
     return ",".join(map(str, value)) if isinstance(value, list) else value

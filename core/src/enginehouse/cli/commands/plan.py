@@ -10,7 +10,7 @@ import click
 from ..connection import connected, server_options
 from ..launch_options import launch_options, read_engine_options, read_model_name
 from ..launching import launch_arguments
-from ..sizes import spell_bytes
+from ..sizes import spell_billions, spell_bytes
 from ..tables import Column, print_json, print_table
 
 DOES_NOT_FIT = 4  # exit status: the launch could be tried, but would want more memory than is free
@@ -88,7 +88,8 @@ def _components(plan: Json) -> Iterator[tuple[str, int | None]]:
 
 
 def _variant(plan: Json) -> str:
-    return f"{plan['model_format']}, {plan['model_size_in_billions']} billion parameters, {plan['quantization']}"
+    size = spell_billions(plan["model_size_in_billions"])
+    return f"{plan['model_format']}, {size} billion parameters, {plan['quantization']}"
 
 
 def _requirement(state: Json) -> str:

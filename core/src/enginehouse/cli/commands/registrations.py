@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from ..connection import connected, server_options
+from ..sizes import spell_billions
 from ..tables import Column, print_json, print_table
 from .register import TYPE
 
@@ -56,7 +57,7 @@ def _middle(model_type: str, item: Json, specs: list[Json]) -> tuple[object, ...
         return (
             languages,
             abilities,
-            _words(spec.get("model_size_in_billions") for spec in specs),
+            _words(spell_billions(spec.get("model_size_in_billions")) for spec in specs),
             item["context_length"],
         )
     if model_type == "embedding":
