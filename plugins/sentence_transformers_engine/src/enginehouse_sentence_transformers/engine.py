@@ -25,6 +25,7 @@ from enginehouse.sdk import (
     Vectors,
 )
 
+from . import ambient  # noqa: F401 - before everything that imports torch
 from .inputs import asked_of, sequences_of
 from .lanes import Lanes, Portion, Width, cores_of
 from .loading import BATCH, BATCH_ON_CPU, Embedder, Ranker, load_embedder, load_ranker

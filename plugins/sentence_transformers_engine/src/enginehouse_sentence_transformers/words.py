@@ -6,13 +6,10 @@ it too, and so that a query is tokenised once for all its documents.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 CHARACTERS_PER_TOKEN = 64  # no tokenizer packs more into a token on average; tokenising more is a waste of minutes
-
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads would take the cores that compute
 
 
 class Tokens(NamedTuple):
