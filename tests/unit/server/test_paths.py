@@ -7,6 +7,7 @@ import json
 import pytest
 
 from enginehouse.server.paths import RESERVED
+from enginehouse.server.permissions import all_routes
 
 
 @pytest.mark.parametrize("uid", RESERVED)
@@ -34,6 +35,12 @@ async def test_a_model_is_not_called_as_a_route(gateway, uid):
 async def test_what_a_path_allows(gateway, path, methods):
     async with gateway.session.put(path) as response:
         assert (response.status, response.headers["allow"]) == (405, methods)
+
+
+async def test_no_path_is_slow_to_match(gateway):
+    """Two parts that may hold slashes would have a path of n of them tried in n times n ways."""
+    for route in all_routes(gateway.server.config.app.rest.routes):
+        assert sum(route.path.count(kind) for kind in (":text}", ":uid}", ":path}")) <= 1, route.path
 
 
 async def test_a_line_end_in_a_name_is_part_of_it(gateway):

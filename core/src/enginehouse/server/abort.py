@@ -57,7 +57,7 @@ _BODY: dict[str, Any] = {
 
 
 @router.post(
-    "/{uid:text}/requests/{request_id:text}/abort",
+    "/{uid}/requests/{request_id:text}/abort",
     response_model=Aborted,
     operation_id="abort_request",
     summary="Abort one request",
