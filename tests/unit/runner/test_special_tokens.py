@@ -8,12 +8,12 @@ HARMONY = {
     "tool_parser": "enginehouse.builtin.parsers.harmony:HarmonyToolParser",
     "reasoning_parser": "enginehouse.builtin.parsers.harmony:HarmonyReasoningParser",
 }
-HERMES = {"tool_parser": "enginehouse.builtin.parsers.hermes:HermesParser"}
+CODER = {"tool_parser": "enginehouse.builtin.parsers.function_xml:FunctionXmlParser"}
 
 
 @pytest.mark.parametrize(
     ("parsers", "without_tools", "with_tools"),
-    [(MISTRAL, False, True), (HARMONY, True, True), (HERMES, False, False), ({}, False, False)],
+    [(MISTRAL, False, True), (HARMONY, True, True), (CODER, False, False), ({}, False, False)],
 )
 def test_special_tokens_are_asked_for(start, parsers, without_tools, with_tools) -> None:
     runner = start({"abilities": ("chat", "tools", "reasoning"), **parsers}).ready()

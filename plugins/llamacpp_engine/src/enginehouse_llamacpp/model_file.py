@@ -10,6 +10,12 @@ from enginehouse.sdk import LaunchFailed
 from enginehouse.sdk.gguf import Gguf, read_gguf
 
 CONTROL, USER_DEFINED = 3, 4  # kinds of token in tokenizer.ggml.token_type
+_ENDING = frozenset(
+    ("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<turn|>", "<|endoftext|>", "<|end_of_text|>")
+    + ("<|return|>", "<|call|>", "</s>")
+)
+"""Tokens that end an answer by their name alone: llama.cpp takes them so, whatever the file says."""
+
 _ENDS = ("eos_token_id", "eot_token_id", "eom_token_id")
 
 
@@ -69,8 +75,9 @@ class ModelFile:
 
     @cached_property
     def special_texts(self) -> tuple[str, ...]:
-        """How those ids are spelled."""
-        return tuple(self.tokens[index] for index in sorted(self.special) if index < len(self.tokens))
+        """How those ids are spelled, but for those that end an answer."""
+        special = (self.tokens[index] for index in sorted(self.special - self.ends) if index < len(self.tokens))
+        return tuple(text for text in special if text not in _ENDING)
 
     @property
     def ends(self) -> frozenset[int]:

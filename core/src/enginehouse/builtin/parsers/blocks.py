@@ -129,11 +129,10 @@ class Value:
         offset -= len(self.rest)
         self.rest += text
         tag = self.rest.lstrip()
-        if tag.startswith(self._closing):
-            return offset + len(self.rest) - len(tag) + len(self._closing)
-        if self._closing.startswith(tag) and len(self.rest) < _MOST_SPACE:
-            return None
-        return offset
+        space = len(self.rest) - len(tag)
+        if space <= _MOST_SPACE and tag.startswith(self._closing):
+            return offset + space + len(self._closing)
+        return None if space <= _MOST_SPACE and self._closing.startswith(tag) else offset
 
 
 class BlockParser:

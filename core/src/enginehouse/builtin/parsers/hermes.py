@@ -15,6 +15,7 @@ class HermesParser(BlockParser):
     """One call in each block."""
 
     openings = ("<tool_call>",)
+    needs_special_tokens = True  # of some of the models; for most these are ordinary tokens
 
     def block(self, opening: str, hasty: bool) -> Block:
         return Enclosed("</tool_call>", _decode, open_in=ends_in_string, begins=("{",), hasty=hasty)
