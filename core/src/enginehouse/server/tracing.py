@@ -16,6 +16,8 @@ from .billing import Tally
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 IMPLEMENTATION = "enginehouse.server.opentelemetry_traces"
+PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+SPOKEN = "http/protobuf"
 INSTALL = "pip install 'enginehouse-core[otel]'"
 
 logger = logging.getLogger(__name__)
@@ -69,10 +71,14 @@ class Traces(Protocol):
 
 def open_traces(environment: Mapping[str, str]) -> Traces | None:
     """Traces, where OpenTelemetry's variables name an endpoint. What keeps them from being made is logged, once."""
-    endpoint = next((environment[name] for name in ENDPOINTS if environment.get(name)), None)
+    endpoint = _first(environment, ENDPOINTS)
     if endpoint is None or environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return None
     if environment.get("OTEL_TRACES_EXPORTER", "otlp") != "otlp":
+        return None
+    protocol = _first(environment, PROTOCOLS) or SPOKEN
+    if protocol != SPOKEN:
+        logger.warning("Traces for %s are not made: %s is not spoken, only %s.", endpoint, protocol, SPOKEN)
         return None
     try:
         return cast(Traces, import_module(IMPLEMENTATION).OpenTelemetryTraces(endpoint))
@@ -81,3 +87,7 @@ def open_traces(environment: Mapping[str, str]) -> Traces | None:
     except Exception as error:  # noqa: BLE001 - a foreign library reads a dozen variables; none may keep the server down
         logger.warning("Traces for %s are not made: %s. Check the variables OTEL_*.", endpoint, error)
     return None
+
+
+def _first(environment: Mapping[str, str], names: tuple[str, ...]) -> str | None:
+    return next((environment[name] for name in names if environment.get(name)), None)
