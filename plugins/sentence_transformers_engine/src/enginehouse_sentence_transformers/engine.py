@@ -169,6 +169,8 @@ class SentenceTransformersEngine:
                 yield await _done(begun)
         finally:
             self._lanes.forget(caller)
+            for _, _, portion in begun:
+                portion.done.cancel()
 
     def _own_words(self) -> Words:
         if self._words is None:
