@@ -11,8 +11,18 @@ from enginehouse.sdk.gguf import Gguf, read_gguf
 
 CONTROL, USER_DEFINED = 3, 4  # kinds of token in tokenizer.ggml.token_type
 _ENDING = frozenset(
-    ("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<turn|>", "<|endoftext|>", "<|end_of_text|>")
-    + ("<|return|>", "<|call|>", "</s>")
+    {
+        "<|im_end|>",
+        "<|eot_id|>",
+        "<|eom_id|>",
+        "<end_of_turn>",
+        "<turn|>",
+        "<|endoftext|>",
+        "<|end_of_text|>",
+        "<|return|>",
+        "<|call|>",
+        "</s>",
+    }
 )
 """Tokens that end an answer by their name alone: llama.cpp takes them so, whatever the file says."""
 
