@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from enginehouse.host.home import SOCKET_PATH_BYTES, HomeUnusable, held_home, private_folder, socket_folder
+from enginehouse.host.home import SOCKET_PATH_BYTES, HomeUnusable, held_home, private_folder, socket_folder, write_whole
 from enginehouse.sdk import Conflict
 
 
@@ -46,3 +46,15 @@ def test_when_even_the_short_one_is_too_long_the_error_says_so(tmp_path: Path, m
 def test_folders_are_made_private(tmp_path: Path) -> None:
     (tmp_path / "open").mkdir(mode=0o755)
     assert private_folder(tmp_path / "open").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    write_whole(file, b"one")
+    write_whole(file, b"two")
+    assert file.read_bytes() == b"two"
+    taken = tmp_path / "b.json"
+    (taken / "full").mkdir(parents=True)
+    with pytest.raises(OSError, match=r"b\.json"):
+        write_whole(taken, b"three")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "b.json"]

@@ -254,6 +254,12 @@ def test_a_bare_folder_needs_no_family(tmp_path) -> None:
     assert make_plan(made.request, known(TORCH)).tasks == ("generate", "chat")
 
 
+@pytest.mark.parametrize("place", ["/nowhere", "relative", "/" + "x" * 5000, "/nul\0byte"])
+def test_a_place_that_is_not_there_is_refused(place: str) -> None:
+    with pytest.raises(BadRequest, match="is not there; give an absolute path"):
+        plan(model_path=place)
+
+
 @pytest.mark.parametrize("content", [None, "{not json", "[]"])
 def test_a_folder_that_is_no_model_is_refused(tmp_path, content) -> None:
     if content is not None:

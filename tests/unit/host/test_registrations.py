@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from enginehouse.host.contributions import Contributions
 from enginehouse.host.plugins import load_plugins
 from enginehouse.host.registrations import InvalidRegistration, NameTaken, Registrations
 from enginehouse.host.settings import Settings
-from enginehouse.sdk import BadRequest, ModelNotFound
+from enginehouse.sdk import BadRequest, ModelNotFound, ModelType, Registration
 
 NO_ENVIRONMENT = {
     "packages": [],
@@ -427,3 +428,24 @@ async def test_what_cannot_be_written_is_not_registered(make, weights, tmp_path)
         await registry.register("LLM", document("LLM", weights), True)
     with pytest.raises(ModelNotFound):
         registry.find("LLM", "custom-qwen-2.5")
+
+
+class Brittle(Registration, frozen=True, kw_only=True):
+    """A schema whose plugin has a fault."""
+
+    @classmethod
+    def upgrade(cls, document: dict[str, Any]) -> dict[str, Any]:
+        raise RuntimeError("not written yet")
+
+
+def test_a_fault_of_a_plugins_schema_does_not_keep_the_server_down(tmp_path: Path) -> None:
+    contributions = Contributions()
+    contributions.add(
+        {"enginehouse_model_types": [ModelType(name="odd", tasks=(), abilities=(), registration=Brittle)]}
+    )
+    file = tmp_path / "registrations/odd/one.json"
+    file.parent.mkdir(parents=True)
+    file.write_text("{}")
+    registry = Registrations(contributions, tmp_path)
+    registry.load()
+    assert registry.all("odd") == [] and file.read_text() == "{}"  # kept for when that is mended

@@ -144,6 +144,19 @@ async def test_requests_wait_for_their_model_to_be_loaded() -> None:
     assert not sleeper.table.awaited("m")
 
 
+async def test_those_who_wait_stay_when_the_model_is_pinned_meanwhile() -> None:
+    sleeper = Sleeper()
+    asking = asyncio.create_task(sleeper.enter())
+    await asyncio.sleep(0)
+    sleeper.table.put(Route("m", ("chat",)))  # nobody need ask for it any more: it is loading by itself
+    for _ in range(20):  # turns of the loop, for who waits to look again
+        await asyncio.sleep(0)
+    assert not asking.done()
+    replica = Replica("a", 0, "/a")
+    sleeper.table.put(Route("m", ("chat",), (replica,)))
+    assert await asyncio.wait_for(asking, 5) is replica and sleeper.demands == 1
+
+
 async def test_they_do_not_wait_for_ever() -> None:
     sleeper = Sleeper(seconds=0.01)
     with pytest.raises(NotReady, match=r"not ready within 0\.01 s") as late:

@@ -41,21 +41,23 @@ class Admission:
 
     async def _loaded(self, model: str, task: str, refusal: NotReady) -> Replica:
         """Asks for the model and waits until it is there; however many ask, it is loaded once."""
-        before = self._routing.get(model)
+        before = route = self._routing.get(model)
+        if route is None or route.demand is None:
+            raise refusal
         with self._routing.awaiting(model):
             try:
                 async with asyncio.timeout(self._demand_seconds):
-                    while True:
-                        route = self._routing.get(model)
-                        if route is None or route.demand is None:
-                            raise refusal
-                        route.demand()
+                    while route is not None:
+                        if route.demand is not None:  # else it is loaded by itself, since it was changed meanwhile
+                            route.demand()
                         await self._change(model)
                         try:
                             return self._routing.pick(model, task)
                         except NotReady as still:
                             refusal = still
-                        _check_refused(before, self._routing.get(model))
+                        route = self._routing.get(model)
+                        _check_refused(before, route)
+                    raise refusal
             except TimeoutError:
                 raise _too_long(model, self._demand_seconds, self._routing.get(model)) from None
 

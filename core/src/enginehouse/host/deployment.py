@@ -165,6 +165,7 @@ class Deployment:
             logger.exception("deployment %s broke", self.uid)  # a fault of ours: shown, not swallowed, not spread
             await self._fail(f"{type(error).__name__}: {error}")
         finally:
+            self._idleness.refuse()
             await standing.crew.end()
             standing.added.break_all(f"Model {self.uid!r} was ended.")
 
@@ -243,9 +244,13 @@ class Deployment:
             woken.cancel()
         standing.woken.clear()
         await self._idleness.attend()
-        for task in [task for task in standing.crew.tasks if task.done()]:
+        gone = [task for task in standing.crew.tasks if task.done()]
+        for task in gone:
             await self._lost(*standing.crew.bury(task))
-        publish(standing)
+        if gone:
+            take_stock(standing)  # with those that are left it may be complete
+        else:
+            publish(standing)
 
     async def _lost(self, replica_id: int, reason: str) -> None:
         """A replica gave up. The first launch fails with its first replica; later, the others serve on."""

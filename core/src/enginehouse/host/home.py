@@ -7,7 +7,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..sdk import Conflict, EnginehouseError
@@ -53,6 +53,26 @@ def private_folder(folder: Path) -> Path:
     except OSError as error:
         raise HomeUnusable(f"The folder {folder} cannot be made private: {error}.") from error
     return folder
+
+
+def write_whole(file: Path, content: bytes) -> None:
+    """Writes a file that survives a power cut whole or not at all; nothing stays beside it. Raises OSError."""
+    beside = file.with_name(f".{file.name}.new")
+    try:
+        with beside.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        beside.replace(file)
+    except BaseException:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the name is in the folder, not in the file
+    finally:
+        os.close(folder)
 
 
 def socket_folder(worker_folder: Path) -> Path:

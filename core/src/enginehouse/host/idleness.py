@@ -108,4 +108,5 @@ class Idleness:
         parting = [standing.crew.retire(replica_id, 0) for replica_id in standing.crew.ids]
         publish(standing)
         standing.diary.tell("INFO", why)
-        await asyncio.wait(parting)
+        if parting:
+            await asyncio.wait(parting)

@@ -116,7 +116,7 @@ def find_family(request: LaunchRequest, contributions: Contributions) -> ModelFa
     family = contributions.family(model_type.name, request.model_name)
     if request.model_path:
         folder = Path(request.model_path)
-        if not folder.is_absolute() or not folder.exists():
+        if not folder.is_absolute() or not _is_there(folder):
             raise BadRequest(
                 f"model_path {request.model_path!r} is not there; give an absolute path on the server's machine.",
                 param="model_path",
@@ -129,6 +129,14 @@ def find_family(request: LaunchRequest, contributions: Contributions) -> ModelFa
     if family is None:
         raise BadRequest(_unknown_family(request, contributions), param="model_name")
     return family
+
+
+def _is_there(place: Path) -> bool:
+    """Whether this server can see it; what no file can be called is not there."""
+    try:
+        return place.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _at_path(place: Path, family: ModelFamily, request: LaunchRequest) -> ModelFamily:

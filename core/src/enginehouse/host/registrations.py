@@ -27,7 +27,7 @@ from ..sdk import (
 )
 from ..sdk.registrations import HUBS, read_uri
 from .contributions import Contributions
-from .home import private_folder
+from .home import private_folder, write_whole
 from .schema_check import find_problems, without_nulls
 
 Document = dict[str, Any]
@@ -79,6 +79,8 @@ class Registrations:
                 logger.warning("registration %s is left out: %s", file, error.message)
             except EnginehouseError as error:
                 _set_aside(file, error.message)
+            except Exception as error:  # noqa: BLE001 - the schema is a plugin's, and must not keep the server down
+                logger.warning("registration %s is left out: its model type's plugin broke: %r", file, error)
             else:
                 self._add(kind, registered._replace(file=file))
 
@@ -286,9 +288,7 @@ def _keep(file: Path, document: Document) -> None:
     try:
         private_folder(file.parent.parent)
         private_folder(file.parent)
-        beside = file.with_name(f".{file.name}.new")
-        beside.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2))
-        beside.replace(file)
+        write_whole(file, msgspec.json.format(msgspec.json.encode(document), indent=2))
     except OSError as error:
         raise RegistrationNotKept(
             f"The registration could not be written to {file}: {error}. Register it without persist, or make room."

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from ..sdk import Conflict, ModelFamily, ModelNotFound, Variant, parse_hub_reference, read_manifest
+from ..sdk import Conflict, EnginehouseError, ModelFamily, ModelNotFound, Variant, parse_hub_reference, read_manifest
 from .drafts import DRAFTS_FOLDER
 from .weights import WEIGHTS_FOLDER
 
 REMOVED_PREFIX = ".removed-"
+
+
+class WeightsNotRemoved(EnginehouseError):
+    """The disk would not have it."""
+
+    code = "weights_not_removed"
 
 
 class CachedWeights(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,20 +63,43 @@ def find_cached(weights: Iterable[CachedWeights], version: str) -> CachedWeights
 
 def files_of(weights: CachedWeights) -> list[str]:
     """Paths of all its files. Reads the disk."""
-    return sorted(str(file) for file in Path(weights.path).rglob("*") if file.is_file())
+    return sorted(map(str, _walk(Path(weights.path))))
 
 
-def remove_weights(weights: CachedWeights) -> None:
-    """Removes them from the disk, whole or not at all. Raises Conflict when a model is declared with them."""
-    if weights.used_by:
+def set_aside(weights: CachedWeights, used: Mapping[str, str]) -> Path:
+    """Takes them out of everybody's sight, whole and at once: a launch that comes now downloads anew.
+
+    used: as of this moment, so that no launch slips in between. Returns what `remove_aside` takes. Raises Conflict
+    when a model is declared with them, ModelNotFound when somebody was quicker, WeightsNotRemoved.
+    """
+    users = [uid for uid, uri in used.items() if uri == weights.uri]
+    if users:
         raise Conflict(
-            f"The weights {weights.model_version} are in use by {', '.join(weights.used_by)}; terminate that first.",
+            f"The weights {weights.model_version} are in use by {', '.join(users)}; terminate that first.",
             param="model_version",
         )
     folder = Path(weights.path)
     aside = folder.with_name(f"{REMOVED_PREFIX}{secrets.token_hex(6)}")
-    folder.rename(aside)  # at once out of everybody's sight: a launch that comes now downloads anew
-    shutil.rmtree(aside)
+    try:
+        folder.rename(aside)
+    except FileNotFoundError as error:
+        raise ModelNotFound(f"The weights {weights.model_version} are gone already.", param="model_version") from error
+    except OSError as error:
+        raise WeightsNotRemoved(
+            f"The weights in {folder} could not be removed: {error}. Give this server's user the right to change "
+            f"{folder.parent}."
+        ) from error
+    return aside
+
+
+def remove_aside(aside: Path) -> None:
+    """Removes them from the disk. Raises WeightsNotRemoved; what is left then goes when the server starts next."""
+    try:
+        shutil.rmtree(aside)
+    except OSError as error:
+        raise WeightsNotRemoved(
+            f"The weights are out of use, but not all of {aside} could be removed: {error}. Remove that folder by hand."
+        ) from error
 
 
 def forget_drafts(home: Path, weights: CachedWeights, used: Mapping[str, str]) -> None:
@@ -82,7 +113,7 @@ def forget_drafts(home: Path, weights: CachedWeights, used: Mapping[str, str]) -
     for folder in (home / DRAFTS_FOLDER).glob("*/*"):
         manifest = read_manifest(folder)
         if manifest and _repository(manifest.uri) == repository:
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)  # one that stays only means an older revision
 
 
 def _repository(uri: str) -> str:
@@ -127,9 +158,13 @@ def version_of(family: ModelFamily, variant: Variant) -> str:
 def _bytes(folder: Path) -> int:
     """Files may vanish under this walk: a download moves them."""
     total = 0
-    for file in folder.rglob("*"):
-        try:
-            total += file.stat().st_size if file.is_file() else 0
-        except FileNotFoundError:
-            continue
+    for file in _walk(folder):
+        with suppress(OSError):
+            total += file.stat().st_size
     return total
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """All files; folders that vanish meanwhile are left out."""
+    for place, _, files in os.walk(folder):
+        yield from (Path(place, file) for file in files)

@@ -9,7 +9,15 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from ..host.house import House
-from ..host.weight_cache import CachedWeights, files_of, find_cached, forget_drafts, list_weights, remove_weights
+from ..host.weight_cache import (
+    CachedWeights,
+    files_of,
+    find_cached,
+    forget_drafts,
+    list_weights,
+    remove_aside,
+    set_aside,
+)
 from . import schemas
 from .permissions import needs
 from .surface import TheHouse, answer, errors
@@ -57,7 +65,8 @@ async def list_cached_files(house: TheHouse, model_version: str, worker_ip: str 
 async def remove_cached_model(house: TheHouse, model_version: str, worker_ip: str | None = None) -> Response:
     """Frees their bytes. Weights with which a model is declared are not removed."""
     weights = find_cached(await _weights(house), model_version)
-    await asyncio.to_thread(remove_weights, weights)
+    aside = set_aside(weights, _used(house))
+    await asyncio.to_thread(remove_aside, aside)
     await asyncio.to_thread(forget_drafts, house.settings.home, weights, _used(house))
     return answer({"result": True, "bytes": weights.bytes})
 
