@@ -139,7 +139,7 @@ IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png"
         ({"messages": [{"role": "user", "content": [IMAGE]}]}, 400, "invalid_request_error", "vision"),
         ({"extra_body": {"temperature": 9}}, 400, "invalid_request_error", "temperature"),
         ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, 400, "invalid_request_error", "tools[0]"),
-        ({"tools": [WEATHER], "tool_choice": {"type": "any"}}, 400, "invalid_request_error", "tool_choice"),
+        ({"tools": [WEATHER], "tool_choice": {"type": "tool", "name": "x"}}, 400, "invalid_request_error", "choice"),
         ({"model": "nosuch"}, 404, "not_found_error", "nosuch"),
     ],
 )

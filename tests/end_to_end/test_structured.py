@@ -125,3 +125,18 @@ def test_a_missing_folder_fails_the_launch(server: Any) -> None:
     body = {"model_name": "stoker", "model_uid": "lost", "model_engine": "transformers", "peft_model_config": loras}
     answer = server.client.post("/v1/models", json=body)
     assert answer.status_code == 503 and "no folder /nowhere/lost" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "find_city"}}])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_call_that_must_be_made(client: openai.OpenAI, choice: Any, stream: bool) -> None:
+    tool = {"type": "function", "function": {"name": "find_city", "parameters": CITY}}
+    fields = {"tools": [tool], "tool_choice": choice, "parallel_tool_calls": False, "stream": stream, "temperature": 0}
+    answer = ask(client, **fields)
+    if stream:
+        deltas = [chunk.choices[0].delta for chunk in answer if chunk.choices]
+        calls = [call for delta in deltas for call in delta.tool_calls or ()]
+    else:
+        calls = answer.choices[0].message.tool_calls
+    assert [call.function.name for call in calls] == ["find_city"]
+    assert json.loads(calls[0].function.arguments)["city"] in ("Paris", "Rome")

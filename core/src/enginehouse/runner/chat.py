@@ -36,6 +36,7 @@ from .answers import Answer, Heading, Logprobs, bounded, heading_of, usage_of, u
 from .calls import Method
 from .constraints import adapter_of, constraint_of, refused_tools, without_thinking
 from .conversation import characters_of, conversation_of, template_options_of, tools_of
+from .forced import ForcedCalls, forced_of
 from .hosting import Hosted
 from .parsing import ParserChain, Part, chain_of, needs_special_tokens
 from .sse import DONE
@@ -233,6 +234,8 @@ async def chat_answer(hosted: Hosted, request: ChatRequest, request_id: str) -> 
     tools = tools_of(request, abilities)
     if constraint is not None and tools:
         raise refused_tools(constraint)
+    if (forced := forced_of(request, tools, hosted)) is not None:
+        constraint = forced.constraint
     stops = stops_of(request, hosted.order.stop)
     wants_logprobs = _logprobs_of(request)
     n = request.n or 1
@@ -242,12 +245,13 @@ async def chat_answer(hosted: Hosted, request: ChatRequest, request_id: str) -> 
         options = without_thinking(options, request, constraint)
     prompt = await _prompt(hosted, messages, tools, options)
     reasoning = None if constraint else hosted.reasoning_parser
+    tool_parser = None if forced else hosted.tool_parser
     first = GenerateRequest(
         request_id=request_id,
         prompt=prompt,
         sampling=sampling,
         special_tokens=True,
-        keep_special_tokens=needs_special_tokens(reasoning, hosted.tool_parser, tools),
+        keep_special_tokens=needs_special_tokens(reasoning, tool_parser, tools),
         stop=stops,
         constraint=constraint,
         lora_name=adapter_of(request, hosted),
@@ -257,7 +261,7 @@ async def chat_answer(hosted: Hosted, request: ChatRequest, request_id: str) -> 
     parts = [
         ChatParts(
             TextChoice(stops, wants_logprobs is not None),
-            chain_of(reasoning, hosted.tool_parser, prompt, tools),
+            ParserChain([ForcedCalls(forced.name)]) if forced else chain_of(reasoning, tool_parser, prompt, tools),
             one_call,
         )
         for _ in range(n)

@@ -74,19 +74,13 @@ def _check_part(place: str, part: dict[str, Any], abilities: Collection[str]) ->
 
 
 def tools_of(request: ChatRequest, abilities: Collection[str]) -> tuple[Tool, ...]:
-    """The tools that the model is shown. Raises NotSupported where it cannot be made to do what was asked."""
-    choice = request.tool_choice
-    if not request.tools or choice == "none":
+    """The tools that the model is shown. Raises NotSupported for a model that knows none."""
+    if not request.tools or request.tool_choice == "none":
         return ()
     if "tools" not in abilities:
         raise NotSupported(
             "This model does not have the ability 'tools'; leave `tools` out, or use a model that has it.",
             param="tools",
-        )
-    if choice not in (None, "auto"):
-        raise NotSupported(
-            f"tool_choice {choice!r} cannot be forced on this engine; use 'auto' and ask for the call in the prompt.",
-            param="tool_choice",
         )
     return tuple(request.tools)
 
