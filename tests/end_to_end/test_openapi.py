@@ -65,7 +65,7 @@ def check(tmp_path: Path) -> Callable[..., int]:
 
 def test_administrative_routes_take_anything(server: Any, check: Callable[..., int]) -> None:
     server.launch(model_engine="fake")
-    options = ["--phases", "coverage,fuzzing", "--max-examples", "6"]
+    options = ["--phases", "coverage,fuzzing", "--max-examples", "4"]
     options += [option for tag in INFERENCE for option in ("--exclude-tag", tag)]
     more = ("negative_data_rejection", "unsupported_method", "allow_header_conformance")
     assert check(server, *options, checks=(*CHECKS, *more)) > 50
@@ -78,7 +78,7 @@ def test_answers_about_a_model_that_runs(server: Any, check: Callable[..., int])
 
 
 def test_inference_takes_anything(server: Any, check: Callable[..., int]) -> None:
-    options = ["--phases", "fuzzing", "--max-examples", "12"]
+    options = ["--phases", "fuzzing", "--max-examples", "6"]
     assert check(server, *options, *(option for tag in INFERENCE for option in ("--include-tag", tag))) > 10
 
 
