@@ -31,7 +31,7 @@ async def test_the_room_of_a_lost_replica_is_given_back(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / "home", drain_seconds=1.0)
     async with open_house(settings, departure) as house:
         deployments = house.deployments
-        uid = await deployments.launch(parse_launch({"model_name": "fake-model", "load_seconds": 1.0}))
+        uid = await deployments.launch(parse_launch({"model_name": "fake-model", "load_seconds": 2.0}))
         await deployments.wait_ready(uid)
         rooms = deployments._ground.rooms  # what is promised shows nowhere else
         assert uid not in rooms._granted
