@@ -1,6 +1,8 @@
+from pathlib import Path
+
 from enginehouse.sdk import MemoryFacts
-from enginehouse_transformers.estimate import DEVICE_CONTEXT, LIBRARIES, MIB, estimate_memory
-from enginehouse_transformers.options import TransformersOptions
+from enginehouse_transformers.estimate import DEVICE_CONTEXT, LIBRARIES, MIB, PEFT, estimate_memory
+from enginehouse_transformers.options import Lora, PeftModelConfig, TransformersOptions
 
 FACTS = MemoryFacts(
     weights={"BF16": 100 * MIB, "I8": 10 * MIB},
@@ -29,6 +31,13 @@ def test_the_cache_is_the_batch_within_its_budget() -> None:
     assert made(cache_gib=0.01)["kv_cache"] == int(0.01 * 2**30)
     assert made(free_bytes=0)["kv_cache"] == SEQUENCE  # without one, nothing of that length is answered
     assert SEQUENCE < made(free_bytes=DEVICE_CONTEXT + LIBRARIES + 130 * MIB)["kv_cache"] < 32 * SEQUENCE
+
+
+def test_adapters_are_counted_by_their_files(tmp_path: Path) -> None:
+    (tmp_path / "adapter_model.safetensors").write_bytes(bytes(1000))
+    loras = tuple(Lora(lora_name=str(path), local_path=str(path)) for path in (tmp_path, tmp_path / "missing"))
+    assert made(peft_model_config=PeftModelConfig(lora_list=loras))["adapters"] == 1000 + PEFT
+    assert "adapters" not in made()
 
 
 def test_what_the_config_does_not_say_is_left_out() -> None:

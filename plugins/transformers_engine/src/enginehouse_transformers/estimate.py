@@ -7,10 +7,12 @@ from pathlib import Path
 
 from enginehouse.sdk import MemoryFacts
 
-from .options import TransformersOptions
+from .options import Lora, TransformersOptions
 
 MIB = 2**20
 LIBRARIES = 340 * MIB  # interpreter, runner, torch and transformers, imported and warm on a CPU; decision 0070
+PEFT = 20 * MIB  # the library itself, imported; measured 10 to 15
+ADAPTER = "adapter_model.safetensors"
 DEVICE_CONTEXT = 600 * MIB  # what CUDA takes for a process before the first tensor, in round figures
 SHARE_OF_CPU = 0.5  # of what is free goes to keys and values, as in memory.py
 SHARE_OF_DEVICE = 0.85
@@ -29,6 +31,8 @@ def estimate_memory(facts: MemoryFacts, options: TransformersOptions) -> dict[st
     components = {"weights": _weights(facts, width), "libraries": LIBRARIES}
     if facts.device == "cuda":
         components["device_context"] = DEVICE_CONTEXT
+    if options.loras:
+        components["adapters"] = sum(map(_adapter, options.loras)) + PEFT
     if facts.hidden_size and facts.vocabulary:
         components["step"] = _step(facts, options, width)
     if facts.cache_numbers and facts.context_length:
@@ -59,6 +63,12 @@ def _has_half(stored: str) -> bool:
 def _weights(facts: MemoryFacts, width: int) -> int:
     """Floating-point weights are converted on loading; quantized ones, and those of unknown kind, stay as they are."""
     return sum(size * width // STORED.get(kind, width) for kind, size in facts.weights.items())
+
+
+def _adapter(lora: Lora) -> int:
+    """Bytes of its file; peft holds adapters in the precision that they are stored in, or above."""
+    path = Path(lora.local_path).expanduser() / ADAPTER
+    return path.stat().st_size if path.is_file() else 0
 
 
 def _step(facts: MemoryFacts, options: TransformersOptions, width: int) -> int:

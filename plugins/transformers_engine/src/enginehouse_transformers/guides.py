@@ -193,7 +193,7 @@ def grammars_for(tokenizer: Any, choices: int, ends: Collection[int]) -> Grammar
     if not HAS_LIBRARY:
         _log.warning("Answers cannot be constrained: the package llguidance is not installed.")
         return None
-    if not ends:
+    if not any(0 <= token < choices for token in ends):
         _log.warning("Answers cannot be constrained: the model has no token that ends an answer.")
         return None
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
