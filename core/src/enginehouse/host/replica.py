@@ -89,6 +89,7 @@ class ReplicaLife:
             started_ts=worker.hello.started_at if worker else None,
             error=self.error,
             downloads=tuple(self.downloads.values()),
+            devices=self.assignment.plan.devices_of(self.assignment.replica_id),
         )
 
     async def _one_life(self, adopted: Worker | None) -> str:

@@ -14,7 +14,8 @@ Status = Literal["CREATING", "LOADING", "READY", "RESTARTING", "ERROR", "TERMINA
 
 class ReplicaView(msgspec.Struct, frozen=True, kw_only=True):
     """One replica. replica_uid: what somebody called it; socket: its worker's own HTTP address; restarts: since it
-    was last launched on purpose; downloads: the files it fetches or fetched."""
+    was last launched on purpose; downloads: the files it fetches or fetched; devices: labels of its own, none on the
+    CPU."""
 
     replica_id: int
     worker_id: str | None
@@ -28,6 +29,7 @@ class ReplicaView(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
     downloads: tuple[FetchProgress, ...] = ()
     replica_uid: str | None = None
+    devices: tuple[str, ...] = ()
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -31,7 +31,7 @@ def describe_model(view: DeploymentView) -> Json:
         "tasks": view.tasks,
         "replica": len(view.replicas),
         "address": _address(view),
-        "accelerators": _accelerators(view),
+        "accelerators": _accelerators(view.devices),
         "status": view.status,
         "progress": round(view.progress, 4),
         "stage": view.stage,
@@ -110,8 +110,8 @@ def _describe_replica(view: DeploymentView, replica: ReplicaView) -> Json:
         "replica_uid": replica.replica_uid or replica.worker_id,
         "worker_address": None,
         "model_address": _socket(replica),
-        "accelerators": _accelerators(view),
-        "gpu_idx": [int(index) for index in _accelerators(view) if index.isdigit()],
+        "accelerators": _accelerators(replica.devices),
+        "gpu_idx": [int(index) for index in _accelerators(replica.devices) if index.isdigit()],
         "status": replica.status,
         "created_ts": None if replica.started_ts is None else int(replica.started_ts),
         "error_message": replica.error,
@@ -166,6 +166,6 @@ def _address(view: DeploymentView) -> str | None:
     return next(ready, None)
 
 
-def _accelerators(view: DeploymentView) -> list[str]:
+def _accelerators(devices: tuple[str, ...]) -> list[str]:
     """Indexes as text, as clients know them; empty on the CPU."""
-    return [label.rpartition(":")[2] for label in view.devices if label != "cpu"]
+    return [label.rpartition(":")[2] for label in devices if label != "cpu"]
