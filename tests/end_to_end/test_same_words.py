@@ -100,6 +100,12 @@ def test_a_chat(both: Any, question: str) -> None:
     assert other == first
 
 
+def test_sampling_that_nobody_named(both: Any) -> None:
+    """Stoker's authors say greedy."""
+    first, other = both("chat/completions", messages=chat("Tell me about yourself."), temperature=None, max_tokens=40)
+    assert other == first
+
+
 def test_a_conversation_with_a_system_prompt(both: Any) -> None:
     messages = [
         {"role": "system", "content": "You are stoker."},

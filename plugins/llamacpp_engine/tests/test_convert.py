@@ -14,6 +14,7 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
+from enginehouse.sdk import Sampling
 from enginehouse.sdk.gguf import read_gguf
 from enginehouse_llamacpp.convert.conversion import Conversion, convert
 from enginehouse_llamacpp.convert.errors import CannotConvert
@@ -150,6 +151,25 @@ async def test_numbers_are_stored_as_asked(
     assert tensors == pytest.approx(share * 9.3e6, rel=0.05)
     prompt = "<|im_start|>user\nWhat is the largest animal?<|im_end|>\n<|im_start|>assistant\n"
     assert "blue whale" in (await ask(await start(file, n_parallel=1), prompt)).text
+
+
+@pytest.mark.parametrize(
+    ("said", "sampling"),
+    [
+        ({"do_sample": False, "temperature": 0.7, "top_k": 5}, Sampling(temperature=0.0, top_k=5)),
+        ({"temperature": 0.7, "top_p": 0.8, "top_k": 20, "min_p": 0.01, "repetition_penalty": 1.05},
+         Sampling(temperature=0.7, top_p=0.8, top_k=20, min_p=0.01, repetition_penalty=1.05)),
+        ({}, Sampling()),
+    ],
+    ids=["greedy", "named", "nothing"],
+)  # fmt: skip
+async def test_what_a_request_leaves_out_is_as_the_authors_have_it(
+    stoker_folder: Path, start: Any, tmp_path: Path, said: dict[str, Any], sampling: Sampling
+) -> None:
+    folder = shutil.copytree(stoker_folder, tmp_path / "model")
+    (folder / "generation_config.json").write_text(json.dumps(said))
+    convert(Conversion(folder, tmp_path / "model.gguf"))
+    assert (await start(tmp_path / "model.gguf", n_parallel=1)).default_sampling == sampling
 
 
 def changed(folder: Path, name: str, **fields: Any) -> None:

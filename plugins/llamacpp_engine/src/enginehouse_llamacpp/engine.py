@@ -63,6 +63,7 @@ class LlamaCppEngine:
     def _load(self) -> None:
         model = self._model = ModelFile(self._context.model_path)
         self.context_length = context_length_of(self._context, model)
+        self.default_sampling = model.sampling
         special = {f"{role}_token": model.token_named(role) for role in ("bos", "eos")}
         self._template = ChatTemplate(self._context.chat_template or model.chat_template, special)
         native = self._native = start(self._context, model, self.context_length)

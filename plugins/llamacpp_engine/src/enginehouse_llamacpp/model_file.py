@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from enginehouse.sdk import LaunchFailed
+from enginehouse.sdk import LaunchFailed, Sampling
 from enginehouse.sdk.gguf import Gguf, read_gguf
 
 CONTROL, USER_DEFINED = 3, 4  # kinds of token in tokenizer.ggml.token_type
@@ -26,6 +26,13 @@ _ENDING = frozenset(
 )
 """Tokens that end an answer by their name alone: llama.cpp takes them so, whatever the file says."""
 
+_SAMPLING = {
+    "temperature": "temp",
+    "top_p": "top_p",
+    "min_p": "min_p",
+    "top_k": "top_k",
+    "repetition_penalty": "penalty_repeat",
+}
 _ENDS = ("eos_token_id", "eot_token_id", "eom_token_id")
 
 
@@ -93,6 +100,16 @@ class ModelFile:
     def ends(self) -> frozenset[int]:
         """Ids that end an answer."""
         return frozenset(one for key in _ENDS if (one := self.number(f"tokenizer.ggml.{key}")) is not None)
+
+    @property
+    def sampling(self) -> Sampling:
+        """How the model's authors sample, where they say it; the numbers in the file have half the digits of ours."""
+        said = {field: self.metadata.get(f"general.sampling.{key}") for field, key in _SAMPLING.items()}
+        numbers: dict[str, Any] = {
+            field: round(float(value), 6) for field, value in said.items() if isinstance(value, int | float)
+        }
+        top_k = numbers.pop("top_k", 0)
+        return Sampling(**numbers, top_k=max(int(top_k), 0))
 
     def token_named(self, role: str) -> str:
         """The text of a special token, such as "bos"; empty when there is none."""

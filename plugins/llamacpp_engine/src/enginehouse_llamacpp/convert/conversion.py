@@ -14,6 +14,7 @@ from gguf.quants import quantize
 from .adapters import CONFIG, write_adapter
 from .architectures import Architecture, architecture_of, missing_parts, target_of, write_sizes
 from .errors import CannotConvert
+from .sampling import write_sampling
 from .vocabulary import write_vocabulary
 from .weights import Array, stored_tensors
 
@@ -91,6 +92,7 @@ def _write(
     writer.add_file_type(kind.file)
     write_sizes(writer, config)
     write_vocabulary(writer, wanted.folder, config["vocab_size"])
+    write_sampling(writer, wanted.folder)
     written: set[str] = set()
     for index, (name, stored) in enumerate(tensors.items()):
         target = target_of(name, config, architecture)
