@@ -157,10 +157,10 @@ def test_an_endpoint_out_of_reach_is_told_once_and_holds_nothing_up(new_server, 
     endpoint = f"http://127.0.0.1:{unused_port}"
     server = new_server(**variables(endpoint, OTEL_EXPORTER_OTLP_TIMEOUT="0.2", OTEL_BSP_MAX_QUEUE_SIZE="600"))
     uid = server.launch(tokens=1)
-    for _ in range(400):
+    for _ in range(200):
         assert chat(server, uid).status_code == 200
     wait(lambda: "cannot be delivered" in server.log(), what="the warning")
-    for _ in range(400):
+    for _ in range(200):
         assert chat(server, uid).status_code == 200
     began = time.monotonic()
     assert server.stop() == 0
