@@ -30,7 +30,7 @@ def test_a_cluster_of_one(new_server: Callable[..., Any], wait: Callable[..., An
     assert [one["launch"]["model_name"] for one in client.get_autostart_config()["models"]] == ["fake-model"]
     assert [one["status"] for one in client.get_autostart_model_summary()["models"]] == ["READY"]
     assert client.remove_autostart_model("a b")["removed"] is True
-    with pytest.raises(RuntimeError, match="No model .a b. is started"):
+    with pytest.raises(RuntimeError, match=r"No model .a b. is started"):
         client.remove_autostart_model("a b")
 
     assert client.abort_cluster() == {"result": True}
