@@ -8,6 +8,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Hashable, Sequence
+from time import monotonic
 from typing import NamedTuple
 
 import torch
@@ -18,7 +19,8 @@ from .model import Result
 from .queueing import Item, Queue
 from .words import Tokens
 
-LEAST = 48  # tokens below which a batch is not shared out among lanes: a step costs as much for them as for a few
+LEAST = 128  # tokens below which a batch is not shared out among lanes: smaller ones cost up to four times as much each
+LINGER_SECONDS = 0.002  # for callers that were just answered to ask again; only while another lane computes anyway
 RETRY_SECONDS = 1
 Compute = Callable[[Sequence[Tokens], Hashable], list[Result]]
 
@@ -116,12 +118,22 @@ class Lanes:
     def _next(self) -> list[Item]:
         with self._changed:
             while not self._closing:
+                self._linger()
                 if batch := self._queue.take(self._share()):
                     self._busy += 1
                     self._use_cores()
                     return batch
                 self._changed.wait()
         return []
+
+    def _linger(self) -> None:
+        """Lets a batch gather that would be too small, where that keeps no core idle for long and no one alone."""
+        until = monotonic() + LINGER_SECONDS
+        while self._busy and 0 < self._queue.tokens < LEAST and not self._closing:
+            left = until - monotonic()
+            if left <= 0:
+                return
+            self._changed.wait(left)
 
     def _share(self) -> int:
         """Tokens for this lane: what waits, shared out among those that are idle."""

@@ -52,7 +52,7 @@ def load_embedder(context: EngineContext) -> Embedder:
     kind = SparseEncoder if _is_sparse(context.model_path) else SentenceTransformer
     loaded = _load(kind, context)
     context.report(0.7, "preparing")
-    words = _words(loaded, context)
+    words, device = _words(loaded, context), loaded.device
     modules: list[Any] = list(loaded)
     normalizes = isinstance(modules[-1], Normalize)
     if normalizes:
@@ -63,7 +63,7 @@ def load_embedder(context: EngineContext) -> Embedder:
     model = Model(
         modules=onnx_modules(context, modules, words),
         read=head or reader,
-        device=loaded.device,
+        device=device,
         pad=_pad(words),
         has_types=_has_types(words),
         preprocess=lambda raw, kind: loaded.preprocess(raw),
@@ -85,11 +85,11 @@ def load_ranker(context: EngineContext) -> Ranker:
         raise LaunchFailed(
             f"The model in {context.model_path} gives {loaded.num_labels} numbers for a pair, and a reranker gives one."
         )
-    words = _words(loaded, context)
+    words, device = _words(loaded, context), loaded.device
     model = Model(
         modules=onnx_modules(context, list(loaded), words),
         read=scores,
-        device=loaded.device,
+        device=device,
         pad=_pad(words),
         has_types=_has_types(words),
         preprocess=lambda raw, kind: _preprocess_pairs(loaded, raw, kind),

@@ -40,6 +40,7 @@ def onnx_modules(
     if context.device != "cpu" or words is None or output is None:
         raise LaunchFailed("backend=onnx is for models of text on a CPU; use backend=torch for this one.")
     file = _exported(context, first.auto_model, words, output)
+    first.auto_model.to("meta")  # its weights are in the file now, and would lie in memory twice
     return (OnnxTransformer(file, first.module_output_name), *modules[1:])
 
 
