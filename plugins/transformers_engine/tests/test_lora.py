@@ -84,7 +84,7 @@ async def answer(engine: Any, ids: list[int], name: str | None, after: float = 0
     await asyncio.sleep(after)
     sampling = Sampling(temperature=0, max_tokens=LENGTH, ignore_eos=True, logprobs=0)
     request = GenerateRequest(request_id="r", prompt=ids, sampling=sampling, lora_name=name)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(180):
         return [found.token_id async for piece in engine.generate(request) for found in piece.logprobs]
 
 
