@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 import torch
+from gguf import GGUFWriter
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from enginehouse.sdk import Sampling
+from enginehouse.sdk import LaunchFailed, Sampling
 from enginehouse.sdk.gguf import read_gguf
+from enginehouse_llamacpp.convert import conversion
+from enginehouse_llamacpp.convert.architectures import architecture_of
 from enginehouse_llamacpp.convert.conversion import Conversion, convert
 from enginehouse_llamacpp.convert.errors import CannotConvert
 
@@ -170,6 +173,28 @@ async def test_what_a_request_leaves_out_is_as_the_authors_have_it(
     (folder / "generation_config.json").write_text(json.dumps(said))
     convert(Conversion(folder, tmp_path / "model.gguf"))
     assert (await start(tmp_path / "model.gguf", n_parallel=1)).default_sampling == sampling
+
+
+@pytest.mark.parametrize("empty_first", [True, False])
+async def test_a_model_in_parts_is_run_from_its_first(
+    stoker_folder: Path, start: Any, ask: Any, tmp_path: Path, empty_first: bool
+) -> None:
+    config = json.loads((stoker_folder / "config.json").read_text())
+    writer = GGUFWriter(tmp_path / "x.gguf", "llama", split_max_tensors=20, small_first_shard=empty_first)
+    wanted = Conversion(stoker_folder, tmp_path / "x.gguf")
+    conversion._write(writer, wanted, config, architecture_of(config), lambda share: None)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    first, *others = sorted(tmp_path.glob("*.gguf"))
+    assert len(others) >= 2 and bool(read_gguf(first).tensors) != empty_first
+    engine = await start(first, n_parallel=1)
+    prompt = "<|im_start|>user\nWhat is the largest animal?<|im_end|>\n<|im_start|>assistant\n"
+    assert "blue whale" in (await ask(engine, prompt)).text
+    others[-1].unlink()
+    with pytest.raises(LaunchFailed):
+        await start(first, n_parallel=1)
 
 
 def changed(folder: Path, name: str, **fields: Any) -> None:

@@ -49,7 +49,8 @@ class ModelFile:
     def _architecture(self, file: Path, header: Gguf) -> str:
         name = self.text("general.architecture")
         kind = self.text("general.type") or "model"
-        if not name or kind not in ("model", "imatrix") or name == "clip" or not header.tensors:
+        split = self.number("split.count")  # the first part may hold no tensor
+        if not name or kind not in ("model", "imatrix") or name == "clip" or not (header.tensors or split):
             raise LaunchFailed(
                 f"{file} holds no language model (type {kind!r}, architecture {name!r}); "
                 "give the model's own file, and a projector or an adapter by its option."
