@@ -122,15 +122,25 @@ def test_every_metric_of_the_dashboard_is_there(server) -> None:
     server.client.delete(f"/v1/models/{uid}")
 
 
-def test_logs_are_json_and_name_the_request(new_server) -> None:
+def test_logs_are_json_and_name_the_request(new_server, wait) -> None:
     server = new_server(ENGINEHOUSE_LOG_FORMAT="json")
     uid = server.launch(model_uid="logged", raise_at_token=1)
     headers = {"X-Request-Id": "traced"}
     assert server.client.post("/v1/completions", json={"model": uid, "prompt": "x"}, headers=headers).status_code == 500
-    (log,) = (server.home / "workers").glob("*/worker.log")
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
-    assert all({"time", "level", "logger", "message"} <= line.keys() for line in lines)
-    assert any(line.get("request_id") == "traced" for line in lines)
+
+    def lines() -> list[dict[str, str]]:
+        logs = (server.home / "workers").glob("*/worker.log")
+        return [
+            json.loads(line) for log in logs for line in log.read_text().splitlines(keepends=True) if line[-1:] == "\n"
+        ]
+
+    # the worker's words reach the file by way of its keeper, which may be a moment later than the answer
+    wait(
+        lambda: any(line.get("request_id") == "traced" for line in lines()),
+        20,
+        "the request's line in the worker's log",
+    )
+    assert all({"time", "level", "logger", "message"} <= line.keys() for line in lines())
     own = [json.loads(line) for line in server.log().splitlines() if line.startswith("{")]
     assert any(line["logger"].startswith("enginehouse.host") for line in own)
     assert not [line for line in server.log().splitlines() if line[:1] not in ("{", "E")]  # E: where it listens
