@@ -137,7 +137,7 @@ def test_the_table_tells_what_there_is(server, weights) -> None:
         client.register_model("LLM", registration(weights, "shown"))
     table = server.cli("registrations").stdout
     shown = next(line for line in table.splitlines() if line.startswith("shown")).split()
-    assert shown == ["shown", "yours", "en", "chat,generate,tools,reasoning", "0_0023", "512", "pytorch", "yes"]
+    assert shown == ["shown", "yours", "en", "chat,generate,tools,reasoning", "0.0023", "512", "pytorch", "yes"]
     own = json.loads(server.cli("registrations", "--own", "--json").stdout)
     assert "stoker" not in [item["model_name"] for item in own]
     assert server.cli("unregister", "shown").returncode == 0
