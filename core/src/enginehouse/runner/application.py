@@ -189,7 +189,10 @@ class Application:
 
     async def _give_up(self, exchange: Exchange) -> None:
         """Tells a client that the worker leaves before its answer is complete."""
-        lost = WorkerLost(f"Model {self._model_uid!r} was shut down before this answer was complete; try again.")
+        lost = WorkerLost(
+            f"Model {self._model_uid!r} was shut down before this answer was complete; try again.",
+            retry_after=RETRY_SECONDS,
+        )
         self.metrics.errors[lost.code] += 1
         if not exchange.started:
             await exchange.refuse(lost)
