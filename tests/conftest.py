@@ -19,6 +19,9 @@ T = TypeVar("T")
 START_SECONDS = 30.0  # a start takes under a second; a machine that runs other tests beside takes longer
 LAUNCH_SECONDS = 90.0  # importing torch on a busy machine
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun with `&` by a shell; processes of tests would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 def wait_for(condition: Callable[[], T], seconds: float = 20.0, what: str = "") -> T:
     """What `condition` returns once it is true-ish. Fails after `seconds`."""
