@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads would take the cores that compute
-# Threads of one step sleep while they wait for each other. Spinning, which is the default, gains microseconds on a
-# machine with nothing else to do, and on any other keeps from the core whom it waits for: decision 0150.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Threads of one step spin while they wait for each other, by default for milliseconds: on the core, it may be, of whom
+# they wait for. So many turns last as long as it usually takes on a machine with nothing else to do; then they sleep.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # decision 0150
