@@ -64,11 +64,14 @@ class Lanes:
         self._most_waiting = most_waiting
         self._after = after
         self._queue = Queue()
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._doors = [threading.Condition(self._lock) for _ in range(width.lanes)]
+        self._idle: set[int] = set()
         self._busy = 0
         self._closing = False
         self._threads = [
-            threading.Thread(target=self._run, name=f"compute {number}", daemon=True) for number in range(width.lanes)
+            threading.Thread(target=self._run, args=(number,), name=f"compute {number}", daemon=True)
+            for number in range(width.lanes)
         ]
         for thread in self._threads:
             thread.start()
@@ -80,9 +83,9 @@ class Lanes:
             Item(tokens, (kind, tokens.prompt, tokens.raw is None), portion, place)
             for place, tokens in enumerate(sequences)
         ]
-        with self._changed:
+        with self._lock:
             self._queue.add(caller, items)
-            self._changed.notify(min(len(items), self._width.lanes))
+            self._wake(len(items))
         return portion
 
     def admit(self) -> None:
@@ -95,45 +98,56 @@ class Lanes:
 
     def forget(self, caller: object) -> None:
         """Drops what still waits for a caller that is gone."""
-        with self._changed:
+        with self._lock:
             self._queue.forget(caller)
 
     def close(self, seconds: float) -> None:
         """Ends the threads, at the latest after so long each."""
-        with self._changed:
+        with self._lock:
             self._closing = True
-            self._changed.notify_all()
+            self._wake(self._width.lanes)
         for thread in self._threads:
             thread.join(seconds)
 
-    def _run(self) -> None:
-        while batch := self._next():
+    def _run(self, number: int) -> None:
+        while batch := self._next(number):
             try:
                 self._settle(batch)
                 self._after()
             finally:
-                with self._changed:
+                with self._lock:
                     self._busy -= 1
 
-    def _next(self) -> list[Item]:
-        with self._changed:
+    def _next(self, number: int) -> list[Item]:
+        with self._lock:
             while not self._closing:
-                self._linger()
+                self._linger(number)
                 if batch := self._queue.take(self._share()):
                     self._busy += 1
                     self._use_cores()
                     return batch
-                self._changed.wait()
+                self._wait(number, None)
         return []
 
-    def _linger(self) -> None:
+    def _linger(self, number: int) -> None:
         """Lets a batch gather that would be too small, where that keeps no core idle for long and no one alone."""
         until = monotonic() + LINGER_SECONDS
         while self._busy and 0 < self._queue.tokens < LEAST and not self._closing:
             left = until - monotonic()
             if left <= 0:
                 return
-            self._changed.wait(left)
+            self._wait(number, left)
+
+    def _wake(self, most: int) -> None:
+        """Always the first of the idle lanes: a thread that computed just now has its helpers and caches at hand."""
+        for number in sorted(self._idle)[:most]:
+            self._idle.discard(number)
+            self._doors[number].notify()
+
+    def _wait(self, number: int, seconds: float | None) -> None:
+        self._idle.add(number)
+        self._doors[number].wait(seconds)
+        self._idle.discard(number)
 
     def _share(self) -> int:
         """Tokens for this lane: what waits, shared out among those that are idle."""
