@@ -99,11 +99,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"enable_virtual_env": True}, "enable_virtual_env is True"),
     ({"virtual_env_packages": ["numpy"]}, "install what the model needs beside the server"),
     ({"virtual_env_find_links": ["/wheels"]}, "virtual_env_find_links"),
-    ({"envs": {"A": 1}}, "envs"),
+    ({"envs": {"A": 1}}, "envs[...]: Expected `str`, got `int`"),
     ({"trust_remote_code": True}, "ENGINEHOUSE_TRUST_REMOTE_CODE"),
     ({"wait_ready": "no"}, "wait_ready is 'no'"),
     ({"tokns": 3}, "Did you mean 'tokens'?"),
-    ({"tokens": "three"}, "An option of engine fake is wrong"),
+    ({"tokens": "three"}, "An option of engine fake is wrong: tokens: Expected `int`"),
 ]
 # fields that other tests of this module launch with
 LAUNCHED = {

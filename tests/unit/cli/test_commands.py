@@ -87,6 +87,7 @@ def test_what_is_done_is_told_as_json(server: Any, ask: Any) -> None:
             "DELETE /v1/models/m": None,
             "DELETE /v1/models/x": [refusal],
             "POST /v1/model_registrations/LLM": None,
+            "GET /v1/model_registrations/LLM": [{"json": [{"model_name": "mine", "is_builtin": False}]}],
             "DELETE /v1/model_registrations/LLM/mine": None,
             "GET /v1/models/m/replicas": [{"json": [{"replica_id": 0}]}],
             "GET /v1/cache/models/files": {"model_version": "m--1", "paths": ["/a"], "bytes": 1},
@@ -96,9 +97,12 @@ def test_what_is_done_is_told_as_json(server: Any, ask: Any) -> None:
     assert json.loads(ask("launch", "m", "--json").out) == MODEL
     ended = ask("terminate", "m", "x", "--json")
     assert (ended.status, json.loads(ended.out)) == (1, {"terminated": ["m"], "failed": {"x": "in use"}})
+    assert "1 of 2 were not terminated" in ended.err
     registered = ask("register", "-f", "-", "--json", stdin='{"model_name": "mine"}')
     assert json.loads(registered.out) == {"model_type": "LLM", "model_name": "mine", "persist": False}
     assert json.loads(ask("unregister", "mine", "--json").out) == {"unregistered": ["mine"]}
+    unknown = ask("unregister", "mien")
+    assert unknown.status == 1 and "no registration 'mien' of type LLM" in unknown.err
     assert json.loads(ask("scale", "m", "1", "--json").out) == [{"replica_id": 0}]
     assert json.loads(ask("remove-cache", "-n", "m--1", "-y", "--json").out)["removed"] is True
     assert "enginehouse-core" in json.loads(_version())

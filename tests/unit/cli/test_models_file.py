@@ -78,7 +78,7 @@ def test_every_fault_is_told_with_its_place(file: Path) -> None:
         "models[3]",
         "models[4]",
     ]
-    assert "$.replica" in lines[0] and "model_name" in lines[1] and "is taken" in lines[2]
+    assert "replica: Expected" in lines[0] and "model_name" in lines[1] and "is taken" in lines[2]
 
 
 @pytest.mark.parametrize("text", ["", "7", "models: 7", "model: []", "models: []\nmodel: []"])

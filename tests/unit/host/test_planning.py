@@ -5,6 +5,7 @@ from enginehouse.host.contributions import Contributions
 from enginehouse.host.devices import Device, Machine
 from enginehouse.host.launch_request import LaunchRequest, parse_launch
 from enginehouse.host.matching import libraries, mismatches
+from enginehouse.host.options import check_options
 from enginehouse.host.planning import Knowledge, Plan, make_plan
 from enginehouse.sdk import (
     BadRequest,
@@ -327,3 +328,12 @@ def test_weights_elsewhere_say_which_variant_of_a_known_family_they_are(tmp_path
     assert plan(model_path=str(tmp_path), quantization=SMALL.quantization).variant == SMALL
     (tmp_path / "config.json").unlink()
     assert plan(model_path=str(tmp_path)).variant == SMALL
+
+
+def test_a_wrong_field_of_a_launch_is_named() -> None:
+    with pytest.raises(BadRequest, match="replica: Expected `int` >= 1") as caught:
+        parse_launch({"model_name": "Example", "replica": 0})
+    assert caught.value.param == "replica"
+    with pytest.raises(BadRequest, match="is wrong: max_batch: Expected `int`") as caught:
+        check_options(TORCH, {"max_batch": "many"})
+    assert caught.value.param == "max_batch"

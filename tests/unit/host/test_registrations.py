@@ -337,6 +337,18 @@ async def test_version_1_loses_nothing(make, weights) -> None:
     assert [spec.get("extra") for spec in kept["model_specs"]] == [None, 1, 1]
 
 
+@pytest.mark.parametrize("kind", ["embedding", "rerank"])
+async def test_version_1_of_a_model_without_specs(make, weights, kind) -> None:
+    """Version 1 of embedding models and rerankers names its one set of weights at the top."""
+    sent = document(kind, weights)
+    place = {"model_id": "org/m", "model_uri": f"file://{weights}", "model_revision": None}
+    del sent["model_specs"], sent["version"]
+    await make().register(kind, {**sent, **place}, True)
+    family, kept = make().find(kind, sent["model_name"])
+    assert family.variants[0].sources == (f"file:{weights}",)
+    assert kept["version"] == 2 and kept["model_specs"][0]["model_id"] == "org/m" and "model_uri" not in kept
+
+
 async def test_hubs_revisions_parts_and_projectors_become_sources(make, weights) -> None:
     sent = document("LLM", weights)
     common = {"model_size_in_billions": 7, "model_format": "ggufv2", "model_id": "me/m-GGUF"}

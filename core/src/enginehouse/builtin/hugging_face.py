@@ -101,8 +101,8 @@ def _explain(reference: HubReference, error: Exception) -> EnginehouseError:
         return LaunchFailed(f"Hugging Face has had too many requests from here (429); launch again later, or {token}.")
     if _status(error) is None:
         return LaunchFailed(
-            f"{reference} could not be downloaded: {name_error(error)}. Is the hub within reach? HF_ENDPOINT names "
-            "another, ENGINEHOUSE_OFFLINE=1 uses only what is here. What came is kept."
+            f"Files of {reference.repository} could not be downloaded: {name_error(error)}. Is the hub within reach? "
+            "HF_ENDPOINT names another, ENGINEHOUSE_OFFLINE=1 uses only what is here. What came is kept."
         )
     return LaunchFailed(f"Hugging Face failed at {reference}: {name_error(error)}. What came is kept; launch again.")
 

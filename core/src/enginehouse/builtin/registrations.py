@@ -151,17 +151,31 @@ class LLMRegistration(Registration, frozen=True, kw_only=True):
         )
 
 
-class EmbeddingRegistration(Registration, frozen=True, kw_only=True):
+class ListsSpecs(Registration, frozen=True, kw_only=True):
+    """A model whose weights are listed as specs without a size."""
+
+    model_specs: Annotated[list[Spec], msgspec.Meta(min_length=1)]
+
+    @classmethod
+    def upgrade(cls, document: dict[str, Any]) -> dict[str, Any]:
+        """From version 1, which names its one set of weights at the top."""
+        named = {key: document[key] for key in Weights.__struct_fields__ if key in document}
+        if "model_specs" in document or not named:
+            return document
+        rest = {key: value for key, value in document.items() if key not in named}
+        return {**rest, "version": 2, "model_specs": [{"model_format": "pytorch", "quantization": "none", **named}]}
+
+    def problems(self) -> Iterator[Problem]:
+        for index, spec in enumerate(self.model_specs):
+            yield from spec.problems(f"model_specs[{index}]")
+
+
+class EmbeddingRegistration(ListsSpecs, frozen=True, kw_only=True):
     """An embedding model. dimensions: of a vector; max_tokens: of one input."""
 
     dimensions: Positive
     max_tokens: Positive
     language: list[str]
-    model_specs: Annotated[list[Spec], msgspec.Meta(min_length=1)]
-
-    def problems(self) -> Iterator[Problem]:
-        for index, spec in enumerate(self.model_specs):
-            yield from spec.problems(f"model_specs[{index}]")
 
     def family(self, model_type: str) -> ModelFamily:
         return ModelFamily(
@@ -175,17 +189,12 @@ class EmbeddingRegistration(Registration, frozen=True, kw_only=True):
         )
 
 
-class RerankRegistration(Registration, frozen=True, kw_only=True):
+class RerankRegistration(ListsSpecs, frozen=True, kw_only=True):
     """A model that orders documents by a query. type: "normal", "LLM-based", ...; "unknown" lets the engine see."""
 
     language: list[str]
-    model_specs: Annotated[list[Spec], msgspec.Meta(min_length=1)]
     type: str = "unknown"
     max_tokens: Positive | None = None
-
-    def problems(self) -> Iterator[Problem]:
-        for index, spec in enumerate(self.model_specs):
-            yield from spec.problems(f"model_specs[{index}]")
 
     def family(self, model_type: str) -> ModelFamily:
         return ModelFamily(

@@ -11,6 +11,7 @@ import msgspec
 from ..sdk import BadRequest, size_in_billions
 from .model_draft import name_for
 from .replica_config import check_chosen, check_config
+from .wrong_fields import find_wrong_field
 
 NotNegative = Annotated[int, msgspec.Meta(ge=0)]
 Replicas = Annotated[int, msgspec.Meta(ge=1, le=64)]
@@ -92,7 +93,8 @@ def parse_launch(body: object) -> LaunchRequest:
     try:
         request = msgspec.convert({**known, "options": options}, LaunchRequest)
     except msgspec.ValidationError as error:
-        raise BadRequest(f"This launch cannot be read: {error}.") from error
+        wrong = find_wrong_field(error)
+        raise BadRequest(f"This launch cannot be read: {wrong}.", param=wrong.path or None) from error
     check_uid(request.model_uid)
     if request.model_size_in_billions is not None:
         size_in_billions(request.model_size_in_billions)

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from ..sdk import BadRequest, EngineSpec, UnknownOption
+from .wrong_fields import find_wrong_field
 
 
 def check_options(engine: EngineSpec, given: dict[str, Any]) -> dict[str, Any]:
@@ -19,7 +20,8 @@ def check_options(engine: EngineSpec, given: dict[str, Any]) -> dict[str, Any]:
     try:
         options = msgspec.convert(given, engine.options, strict=False)
     except msgspec.ValidationError as error:
-        raise BadRequest(f"An option of engine {engine.name} is wrong: {error}.") from error
+        wrong = find_wrong_field(error)
+        raise BadRequest(f"An option of engine {engine.name} is wrong: {wrong}.", param=wrong.path or None) from error
     values = msgspec.to_builtins(options)
     return {name: values[name] for name in given}
 

@@ -151,8 +151,9 @@ def _at_path(place: Path, family: ModelFamily, request: LaunchRequest) -> ModelF
 def _unknown_family(request: LaunchRequest, contributions: Contributions) -> str:
     names = sorted(f.name for f in contributions.families if f.model_type.lower() == request.model_type.lower())
     return (
-        f"No installed plugin knows a {request.model_type} model {request.model_name!r}, and none is registered. "
-        f"{_names_for(request, names)}. To run weights of your own give `model_path`, or a hub's id as org/name."
+        f"No installed plugin knows a model {request.model_name!r} of type {request.model_type}, and none is "
+        f"registered. {_names_for(request, names)}. To run weights of your own give `model_path`, or a hub's id as "
+        "org/name."
     )
 
 
@@ -305,6 +306,6 @@ def _refuse_own_environment(request: LaunchRequest) -> None:
         if value:
             raise NotSupported(
                 f"{name} is {value!r}, but this server runs models in its own environment. Leave it out, and install "
-                "what the model needs beside the server (`enginehouse engines` says what each engine asks for).",
+                "what the model needs beside the server (`enginehouse doctor` says what each engine lacks).",
                 param=name,
             )

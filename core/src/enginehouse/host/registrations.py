@@ -184,7 +184,11 @@ class Registrations:
         scheme, _, reference = uri.partition(":")
         if scheme != "file":
             known = self._contributions.source(scheme)
-            return "" if known else f"is {uri!r}, of the kind {scheme!r}, which no installed plugin can fetch"
+            return (
+                ""
+                if known
+                else f"is {scheme}://{reference}, of the kind {scheme!r}, which no installed plugin can fetch"
+            )
         path = Path(reference)
         try:
             there = path.exists()

@@ -74,4 +74,5 @@ def _say(message: str, value: Any) -> str:
 
 
 def _kind(value: Any) -> str:
-    return f"a {_KINDS.get(type(value), 'null')}"
+    kind = _KINDS.get(type(value), "null")
+    return f"an {kind}" if kind[0] in "ao" else f"a {kind}"

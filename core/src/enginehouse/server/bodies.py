@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, TypeVar
 
 import msgspec
 
+from ..host.wrong_fields import find_wrong_field
 from ..sdk import BadRequest
 
 T = TypeVar("T")
-_PLACE = re.compile(r" - at `(?:key in )?\$\.?(.*?)`$")
-_MISSING = re.compile(r"missing required field `(\w+)`")
 
 
 def read_struct(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
@@ -26,15 +24,11 @@ def read_struct(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
 
 def wrong_field(error: msgspec.ValidationError) -> BadRequest:
     """What is wrong with a JSON value, and where."""
-    text = str(error)
-    place = _PLACE.search(text)
-    path = place.group(1) if place else ""
-    if missing := _MISSING.search(text):
-        path = ".".join(filter(None, (path, missing.group(1))))
-        return BadRequest(f"The field {path!r} is missing; give it.", param=path)
-    expected = _PLACE.sub("", text)
-    where = f"The field {path!r}" if path else "The body"
-    return BadRequest(f"{where} is wrong: {expected}.", param=path or None)
+    wrong = find_wrong_field(error)
+    if wrong.missing:
+        return BadRequest(f"The field {wrong.path!r} is missing; give it.", param=wrong.path)
+    where = f"The field {wrong.path!r}" if wrong.path else "The body"
+    return BadRequest(f"{where} is wrong: {wrong.expected}.", param=wrong.path or None)
 
 
 def with_set_fields(**fields: Any) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def _find(house: House, kind: str, version: str) -> tuple[ModelFamily, Variant]:
                 if version_of(family, variant).lower() == version.lower():
                     return family, variant
     raise BadRequest(
-        f"There is no version {version!r} of a {kind} model. Versions look like stoker--0_004B--pytorch--none; "
+        f"There is no version {version!r} of a model of type {kind}. Versions look like stoker--0_004B--pytorch--none; "
         f"a model's own: GET /v1/models/{kind}/NAME/versions.",
         param="model_version",
     )

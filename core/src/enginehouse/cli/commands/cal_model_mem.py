@@ -62,7 +62,7 @@ def _calculate(model_name: str, model_type: str, given: dict[str, Any]) -> Sizes
         Registrations(contributions, settings.home).load()
     family = contributions.family(model_type, model_name)
     if family is None:
-        raise Refused(f"No plugin and no registration knows a {model_type} model {model_name!r}.")
+        raise Refused(f"No plugin and no registration knows a model {model_name!r} of type {model_type}.")
     request = SizeRequest(**given)
     return asyncio.run(calculate_sizes(choose_variant(family, request), request, contributions, settings.home))
 

@@ -38,4 +38,4 @@ def command(
     if as_json:
         print_json({"terminated": [uid for uid in wanted if uid not in failed], "failed": failed})
     if failed:
-        raise Refused(f"{failed} of {len(wanted)} models were not terminated.")
+        raise Refused(f"{len(failed)} of {len(wanted)} were not terminated.")

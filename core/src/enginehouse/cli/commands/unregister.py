@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ..connection import connected, server_options
+from ..failures import Refused
 from ..tables import json_option, print_json
 from .register import TYPE
 
@@ -28,7 +29,13 @@ def command(
     if not wanted:
         raise click.UsageError("Say which model to forget; `enginehouse registrations` shows them.")
     with connected(endpoint, api_key) as client:
+        known = {one["model_name"].lower() for one in client.list_model_registrations(model_type)}
         for name in wanted:
+            if name.lower() not in known:
+                raise Refused(
+                    f"There is no registration {name!r} of type {model_type}; "
+                    f"`enginehouse registrations -t {model_type}` shows them."
+                )
             client.unregister_model(model_type, name)
             click.echo(f"Unregistered {name}.", err=True)
     if as_json:
