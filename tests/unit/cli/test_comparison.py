@@ -26,6 +26,14 @@ def test_what_needs_no_other_worker_is_changed_in_place(changes: dict[str, objec
     assert back.kind == "relaunch"
 
 
+@pytest.mark.parametrize("said", ["LLM", "llm", None])
+def test_a_type_said_otherwise_is_no_difference(said: str | None) -> None:
+    assert (
+        differences({**STOKER, "model_type": said}, STOKER) == differences(STOKER, {**STOKER, "model_type": said}) == ()
+    )
+    assert differences({**STOKER, "model_type": "rerank"}, STOKER) == (Change("model_type", "rerank", None),)
+
+
 def test_what_differs_is_launched_again_and_says_where() -> None:
     wanted = {**STOKER, "replica": 2, "options": {"tokens": 3, "echo": True}}
     now = {**STOKER, "options": {"tokens": 2, "echo": True}, "keep_alive": 60.0}

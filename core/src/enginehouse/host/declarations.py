@@ -29,8 +29,11 @@ def written(request: LaunchRequest, uid: str | None = None) -> Json:
 
 
 def comparable(launch: Json) -> Json:
-    """The same for every spelling of one launch: "0_5" is 0.5, and an option that is null was not set."""
+    """The same for every spelling of one launch: "0_5" is 0.5, "llm" is the type that is meant where none is said,
+    and an option that is null was not set."""
     told = {name: value for name, value in launch.items() if value not in (None, {})}
+    if str(told.get("model_type")).lower() == _PLAIN.model_type.lower():
+        del told["model_type"]
     if "model_size_in_billions" in told:
         told["model_size_in_billions"] = size_in_billions(told["model_size_in_billions"])
     return told

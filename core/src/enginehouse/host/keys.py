@@ -203,7 +203,9 @@ class Keys:
         for account in self._accounts.values():
             if account.key.key_id == key_id:
                 return account
-        raise KeyNotFound(f"There is no key {key_id!r}; `enginehouse keys list` shows them.", param="key_id")
+        raise KeyNotFound(
+            f"There is no key with the id {key_id!r}; `enginehouse keys list` shows the ids.", param="key_id"
+        )
 
     def log_in(self, secret: str) -> Login:
         """Exchanges a key's secret for tokens that do not live long. Raises Unauthenticated."""

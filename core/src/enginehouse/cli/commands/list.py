@@ -61,7 +61,7 @@ def row_of(item: Json, more: list[str]) -> tuple[object, ...]:
         item.get("replica"),
         _devices(item),
         *(_spell(field, item.get(field)) for field in more),
-        item.get("error"),
+        " ".join(str(item.get("error") or "").split()),
     )
 
 
