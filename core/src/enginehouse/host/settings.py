@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from ..sdk import BadRequest
+from .wrong_fields import WrongField, find_wrong_field
 
 DEFAULT_PORT = 9997
 
@@ -46,7 +47,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     home: Path
     host: str = "127.0.0.1"
-    port: int = DEFAULT_PORT
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = DEFAULT_PORT
     database: str = ""
     lease_seconds: float = 600.0
     drain_seconds: float = 30.0
@@ -101,7 +102,18 @@ def settings_from(environment: Mapping[str, str] = os.environ, **given: object) 
     try:
         return msgspec.convert(values, Settings, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
-        raise BadRequest(f"A setting is wrong: {error}. See `enginehouse serve --help`.") from error
+        raise _wrong_setting(find_wrong_field(error)) from error
+
+
+def _wrong_setting(wrong: WrongField) -> BadRequest:
+    name = wrong.path.partition("[")[0]
+    kind = get_type_hints(Settings).get(name)
+    words = f" It may be {', '.join(get_args(kind))}." if get_origin(kind) is Literal else ""
+    return BadRequest(
+        f"The setting {name} (ENGINEHOUSE_{name.upper()}) is wrong: {wrong.expected}.{words} "
+        "See `enginehouse serve --help`.",
+        param=name,
+    )
 
 
 def _path(kind: type, value: object) -> object:
