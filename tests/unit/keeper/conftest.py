@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-BOUND = 8.0  # seconds; everything waited for here takes less than one
+BOUND = 20.0  # seconds; everything waited for here takes less than three on a quiet machine
 TOKEN = "right-token"
 
 

@@ -80,7 +80,7 @@ def test_a_process_that_dies_while_loading(start, how, status) -> None:
 
 
 def test_sigterm_drains(start, wait, events) -> None:
-    runner = start(tokens=30, token_seconds=0.02).ready()
+    runner = start(tokens=100, token_seconds=0.02).ready()
     texts: list[str] = []
 
     def ask() -> None:
@@ -96,7 +96,7 @@ def test_sigterm_drains(start, wait, events) -> None:
     assert refused.status_code == 503 and "shutting down" in refused.json()["detail"]
     thread.join(10)
     assert runner.exit() == 0
-    assert len(events(texts[0])) == 30
+    assert len(events(texts[0])) == 100
     assert not Path(runner.order.socket).exists()
 
 

@@ -60,7 +60,7 @@ class SelfishAsync(Base):
     """An async generator that computes on the event loop and never waits."""
 
     async def generate(self, request: GenerateRequest) -> Any:
-        for _ in range(5):
+        for _ in range(20):
             time.sleep(0.02)
             yield Piece(text="x", tokens=1, prompt_tokens=1)
 
