@@ -255,6 +255,7 @@ async def chat_answer(hosted: Hosted, request: ChatRequest, request_id: str) -> 
         stop=stops,
         constraint=constraint,
         lora_name=adapter_of(request, hosted),
+        whole=not request.stream,
     )
     requests = requests_of(request_id, first, n)
     one_call = request.parallel_tool_calls is False

@@ -159,6 +159,7 @@ def completion_answer(hosted: Hosted, request: CompletionRequest, request_id: st
         stop=stops,
         constraint=constraint_of(request, hosted),
         lora_name=adapter_of(request, hosted),
+        whole=not request.stream,
     )
     requests = [
         each for prompt in prompts for each in requests_of(request_id, msgspec.structs.replace(first, prompt=prompt), n)

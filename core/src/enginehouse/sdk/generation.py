@@ -46,6 +46,8 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     constraint: only of a kind that the engine names in its `constraints`. One that cannot be read is a BadRequest
         with the library's words, raised before the first piece.
     lora_name: one of the engine's `adapters`; None for the model as it is.
+    whole: the caller gets the answer in one piece, so few large pieces serve as well as many small ones. The first
+        should come at once all the same: it is what a request's waiting is measured by.
     """
 
     request_id: str
@@ -56,6 +58,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     stop: tuple[str, ...] = ()
     constraint: Constraint | None = None
     lora_name: str | None = None
+    whole: bool = False
 
 
 class TokenLogprob(msgspec.Struct, frozen=True, gc=False):

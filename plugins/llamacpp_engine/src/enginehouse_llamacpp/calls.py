@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from concurrent.futures import Executor, Future
+from time import monotonic
 
 from enginehouse.sdk import BadRequest
 
@@ -12,26 +13,40 @@ from .native import Native
 
 
 class NativeCall:
-    """Begins when it is made; `close` ends it, whether it has begun to answer or still waits for a thread."""
+    """Begins when it is made; `close` ends it, whether it has begun to answer or still waits for a thread.
 
-    def __init__(self, native: Native, body: bytes, executor: Executor) -> None:
+    rest: seconds after a batch in which the event loop is left alone. While it runs Python, the library's threads
+    wait for the interpreter's lock.
+    """
+
+    def __init__(self, native: Native, body: bytes, executor: Executor, rest: float = 0.0) -> None:
         self._loop = asyncio.get_running_loop()
         self._chunks: deque[bytes] = deque()
         self._error: Exception | None = None
         self._came = asyncio.Event()
         self._woken = False
+        self._ended = False
         self._unwanted = False
+        self._rest = rest
+        self._rests_until = 0.0  # the first chunk is told at once
         self._future: Future[None] = executor.submit(self._run, native, body)
 
     async def batch(self) -> list[bytes]:
         """Waits for chunks; gives all that have come, none when the answer has ended. Raises what the library did."""
-        await self._came.wait()
-        self._came.clear()
-        self._woken = False
-        chunks = [self._chunks.popleft() for _ in range(len(self._chunks))]
-        if not chunks and self._error is not None:
+        while True:
+            if not self._ended:
+                await self._came.wait()
+            self._came.clear()
+            self._rests_until = monotonic() + self._rest
+            self._woken = False
+            ended = self._ended  # asked before: chunks come before the end, and their news may come after them
+            if chunks := [self._chunks.popleft() for _ in range(len(self._chunks))]:
+                return chunks
+            if ended:
+                break
+        if self._error is not None:
             raise self._error
-        return chunks
+        return []
 
     def close(self) -> None:
         """Nothing more is wanted: the library frees the slot at its next step."""
@@ -47,11 +62,12 @@ class NativeCall:
             self._error = BadRequest(f"llama.cpp cannot read this request: {error}")
         except Exception as error:  # noqa: BLE001 - the library is foreign code; who waits gets what it raised
             self._error = error
+        self._ended = True
         self._wake()
 
     def _take(self, chunk: bytes) -> bool:
         self._chunks.append(chunk)
-        if not self._woken:
+        if not self._woken and monotonic() >= self._rests_until:
             self._wake()
         return self._unwanted
 

@@ -32,6 +32,7 @@ from .parameters import context_length_of
 from .prompts import ChatTemplate
 from .requests import Limits, body_of
 
+WHOLE_SECONDS = 0.05  # between looks at an answer that goes out in one piece: it goes on so long behind a stop string
 AHEAD = 2  # calls beyond the slots, so that a slot that gets free finds the next one waiting
 
 
@@ -88,7 +89,7 @@ class LlamaCppEngine:
         else:  # a large schema takes time to check
             body = await asyncio.to_thread(body_of, request, prompt, limits, asks_ids=bool(stops))
         answer = Growing(wanted)
-        call = NativeCall(native, body, threads)
+        call = NativeCall(native, body, threads, WHOLE_SECONDS if request.whole else 0.0)
         try:
             while not answer.finished:
                 chunks = await call.batch()
