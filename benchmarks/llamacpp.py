@@ -1,6 +1,8 @@
 """Completions on the engine llama.cpp, against llama.cpp's own server on the same file, in turns of one run.
 
-python benchmarks/llamacpp.py [--rounds 3] [--tokens 64]
+python benchmarks/llamacpp.py [--rounds 3] [--tokens 64] [--llama-cpp-python PYTHON]
+
+With an interpreter that has llama-cpp-python, also against that, in process and without batching.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +24,7 @@ from tables import median, print_machine, print_table
 from transformers import LlamaConfig, LlamaForCausalLM
 
 TARGET = 0.95
+PEER_TARGET = 1.7  # of llama-cpp-python without batching, 8 at a time
 SLOTS, CONTEXT, THREADS = 32, 512, 1
 CONCURRENCIES = (1, 8, 32)
 WAVES = {"stoker": {1: 16, 8: 6, 32: 4}, "random": {1: 2, 8: 1, 32: 1}}  # of a run
@@ -34,7 +37,9 @@ SIZES: dict[str, Any] = {  # 61 million parameters
 
 
 class Case(NamedTuple):
-    """What is asked of whom: "server", "worker" (on its socket, without the gateway), or "llama.cpp" itself."""
+    """What is asked of whom: "server", "worker" (on its socket, without the gateway), "llama.cpp" itself, or
+    "llama-cpp-python".
+    """
 
     model: str
     stream: bool
@@ -47,6 +52,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--models", nargs="+", choices=tuple(WAVES), default=tuple(WAVES))
+    parser.add_argument("--concurrencies", nargs="+", type=int, choices=CONCURRENCIES, default=CONCURRENCIES)
+    parser.add_argument("--llama-cpp-python", metavar="PYTHON", help="interpreter that has it")
     given = parser.parse_args()
     print_machine()
     seen: dict[Case, list[float]] = {}
@@ -74,7 +81,8 @@ def _random_model(folder: Path) -> Path:
 
 def _measure(model: str, file: Path, given: argparse.Namespace, seen: dict[Case, list[float]]) -> None:
     options = {"n_parallel": SLOTS, "n_ctx": CONTEXT, "n_threads": THREADS}
-    with served() as house, _own_server(file) as own:
+    python = given.llama_cpp_python
+    with served() as house, _own_server(file) as own, _peer(python, file) if python else nullcontext() as peer:
         worker = house.launch(model_name=model, model_uid=model, model_path=str(file), **options)
         places = {
             "server": Place("server", port=house.port),
@@ -83,12 +91,13 @@ def _measure(model: str, file: Path, given: argparse.Namespace, seen: dict[Case,
         }
         for turn in range(given.rounds + 1):
             for stream in (False, True):
-                for concurrency in CONCURRENCIES:
-                    for asked, place in places.items():
-                        case = Case(model, stream, concurrency, asked)
-                        rate = run(_ask(place, case, given.tokens))
-                        if turn:  # the first round warms up
-                            seen.setdefault(case, []).append(rate)
+                for concurrency in given.concurrencies:
+                    case = Case(model, stream, concurrency, "")
+                    rates = {asked: run(_ask(place, case, given.tokens)) for asked, place in places.items()}
+                    if peer is not None and not stream:
+                        rates["llama-cpp-python"] = _ask_peer(peer, case, given.tokens)
+                    for asked, rate in rates.items() if turn else ():  # the first round warms up
+                        seen.setdefault(case._replace(asked=asked), []).append(rate)
 
 
 @contextmanager
@@ -102,6 +111,30 @@ def _own_server(file: Path) -> Iterator[Place]:
     finally:
         process.kill()
         process.wait()
+
+
+@contextmanager
+def _peer(python: str, file: Path) -> Iterator[subprocess.Popen[str]]:
+    script = Path(__file__).with_name("plain_llama_cpp_python.py")
+    command = [python, str(script), str(file), str(CONTEXT), str(THREADS)]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _ask_peer(peer: subprocess.Popen[str], case: Case, tokens: int) -> float:
+    """Tokens a second, in as many waves as the others."""
+    assert peer.stdin is not None and peer.stdout is not None
+    count, seconds = case.concurrency, 0.0
+    for _ in range(WAVES[case.model][count]):
+        print(count, tokens, PROMPT, file=peer.stdin, flush=True)
+        seconds += float(peer.stdout.readline())
+    return WAVES[case.model][count] * count * tokens / seconds
 
 
 async def _ask(place: Place, case: Case, tokens: int) -> float:
@@ -134,6 +167,17 @@ def _report(seen: dict[Case, list[float]], tokens: int) -> None:
     columns = ("", "tokens/s", "of llama.cpp's own server")
     print_table(f"Completions of {tokens} tokens, {SLOTS} slots (medians of rounds)", columns, rows)
     print(f"  target: the server at least {TARGET:g} of llama.cpp's own")
+    _report_peer(seen)
+
+
+def _report_peer(seen: dict[Case, list[float]]) -> None:
+    for case, rates in seen.items():
+        if case.asked == "llama-cpp-python":
+            ours = seen[case._replace(asked="server")]
+            share = median(mine / theirs for mine, theirs in zip(ours, rates, strict=True))
+            print(f"  {case.model}, whole, {case.concurrency} at a time: {share:.2f} times llama-cpp-python")
+            if case.concurrency == 8:
+                print(f"  target: {PEER_TARGET:g} times at least")
 
 
 if __name__ == "__main__":
