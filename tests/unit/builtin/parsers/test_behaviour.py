@@ -158,6 +158,7 @@ def test_long_text_in_one_piece_takes_linear_time(make: Any, shape: str, tools: 
         assert seconds(make, tools, [text[:LONG]]) < 80 * max(short, 0.002), tag
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "begin", "more"),
     [

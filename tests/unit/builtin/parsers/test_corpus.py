@@ -36,7 +36,10 @@ def read(path: Path) -> File:
 
 
 FILES = {path.stem: read(path) for path in sorted(CORPUS.glob("*.json"))}
+QUICK = 150  # letters of a text that is cut at every byte each time
 CASES = [pytest.param(file, case, id=f"{stem}: {case.case}") for stem, file in FILES.items() for case in file.cases]
+LONG_CASES = [case for case in CASES if len(case.values[1].text) >= QUICK]
+Tools = tuple[dict[str, Any], ...]
 
 
 def found(parser: Any, slices: list[str]) -> list[list[Any]]:
@@ -58,22 +61,33 @@ def found(parser: Any, slices: list[str]) -> list[list[Any]]:
     return out
 
 
-def cuts_of(text: str) -> Iterator[list[str]]:
-    """Whole, letter by letter, and in two at every byte, as a decoder gives it on."""
+def cuts_of(text: str, step: int) -> Iterator[list[str]]:
+    """Whole, letter by letter, and in two at every byte, or every few, as a decoder gives it on."""
     yield [text]
     yield list(text)
     data = text.encode()
-    for at in range(1, len(data)):
+    for at in range(1, len(data), step):
         decoder = codecs.getincrementaldecoder("utf-8")()
         yield [decoder.decode(data[:at]), decoder.decode(data[at:], final=True)]
 
 
-@pytest.mark.parametrize(("file", "case"), CASES)
-def test_the_same_is_found_wherever_the_text_is_cut(file: File, case: Case, tools: tuple[dict[str, Any], ...]) -> None:
+def check_cuts(file: File, case: Case, tools: Tools, step: int) -> None:
     (spec,) = (spec for spec in parser_specs() if (spec.name, spec.kind) == (file.parser, file.kind))
     make = resolve(spec.parser)
-    for slices in cuts_of(case.text):
+    for slices in cuts_of(case.text, step):
         assert found(make(case.prompt_end, tools), slices) == case.expected, slices
+
+
+@pytest.mark.parametrize(("file", "case"), CASES)
+def test_the_same_is_found_wherever_the_text_is_cut(file: File, case: Case, tools: Tools) -> None:
+    """At every byte of a short text; a long one repeats its tags, so every few bytes of it will do."""
+    check_cuts(file, case, tools, 1 + len(case.text) // QUICK)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("file", "case"), LONG_CASES)
+def test_long_texts_are_cut_at_every_byte(file: File, case: Case, tools: Tools) -> None:
+    check_cuts(file, case, tools, 1)
 
 
 def test_every_parser_has_a_corpus() -> None:
