@@ -81,7 +81,17 @@ def odd_server(new_server_of_module: Callable[..., Any]) -> Any:
 
 @pytest.fixture(scope="module")
 def description(odd_server: Any) -> dict[str, Any]:
-    return dict(odd_server.client.get("/openapi.json").json())
+    found = dict(odd_server.client.get("/openapi.json").json())
+    assert sum(1 for _ in operations(found)) > 20  # else what follows would try nothing
+    return found
+
+
+@pytest.fixture(autouse=True)
+def lives_on(odd_server: Any) -> Iterator[None]:
+    """Whatever a test sent, the server answers others after it, and is the same process."""
+    yield
+    assert odd_server.process.poll() is None
+    assert odd_server.client.get("/health").status_code == 200
 
 
 def operations(description: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -100,6 +110,7 @@ def resolve(schema: dict[str, Any], description: dict[str, Any]) -> dict[str, An
 
 
 def check(answer: httpx.Response, what: str) -> None:
+    """An answer, or a refusal that says why; never a fault of the server."""
     assert answer.status_code < 500 or answer.status_code == 503, f"{what}: {answer.status_code} {answer.text[:500]}"
     if answer.status_code >= 400:
         told = answer.json()
@@ -113,7 +124,6 @@ def test_bodies(odd_server: Any, description: dict[str, Any], name: str) -> None
     for path, method, _ in operations(description):
         answer = odd_server.client.request(method, path, content=RAW[name])
         check(answer, f"{method} {path} with {name}")
-    assert odd_server.client.get("/health").status_code == 200
 
 
 def test_types_of_content(odd_server: Any, description: dict[str, Any]) -> None:
@@ -130,17 +140,21 @@ def test_types_of_content(odd_server: Any, description: dict[str, Any]) -> None:
                 method, path, content=b"<a/>", headers={"content-type": kind.encode("latin-1")}
             )
             check(answer, f"{method} {path} as {kind}")
+            assert answer.status_code >= 400, f"{method} {path} took XML as {kind}"
 
 
 @pytest.mark.parametrize("name", ODD)
 def test_values_of_every_field(odd_server: Any, description: dict[str, Any], name: str) -> None:
     base = {"model_name": "fake-model", "model": "fake-model", "messages": [], "prompt": "", "input": "", "name": "n"}
     base |= {"model_version": "nothing", "enabled": False, "launch": {"model_name": "fake-model"}, "max_tokens": 1}
+    tried = 0
     for path, method, schema in operations(description):
         for field in resolve(schema, description).get("properties", {}):
             body = json.dumps({**base, field: ODD[name]})
             answer = odd_server.client.request(method, path, content=body, params={"dry_run": "true"})
             check(answer, f"{method} {path} with {field} {name}")
+            tried += 1
+    assert tried > 100
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -156,7 +170,9 @@ def test_values_of_every_field_of_a_launch(odd_server: Any, description: dict[st
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 def test_paths(odd_server: Any, path: str, method: str) -> None:
     url = httpx.URL(scheme="http", host="127.0.0.1", port=odd_server.port, raw_path=path.encode())
-    check(odd_server.client.request(method, url), f"{method} {path}")
+    answer = odd_server.client.request(method, url)
+    check(answer, f"{method} {path}")
+    assert answer.headers["content-type"].startswith("application/json")
 
 
 @pytest.mark.parametrize(

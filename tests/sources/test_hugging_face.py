@@ -237,7 +237,7 @@ def test_the_child_ends_with_its_server(hub: Any, fetch: Any, wait: Any, running
     child = int(wait(lambda: children_of(server.pid) or children.read_text().split(), 10)[0])
     server.kill()
     server.wait(10)
-    wait(lambda: not running(child), 10, "the child's end")
+    assert wait(lambda: not running(child), 10, "the child's end")
 
 
 def children_of(pid: int) -> list[str]:

@@ -98,6 +98,6 @@ async def test_signals_are_given_back(stoker: Path, start: Any) -> None:
         await start(stoker, n_parallel=1)
         os.kill(os.getpid(), signal.SIGTERM)
         async with asyncio.timeout(10):
-            await told.wait()
+            assert await told.wait()
     finally:
         asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
