@@ -13,16 +13,21 @@ from datetime import datetime
 from typing import Any
 
 import jinja2
-import msgspec
 from jinja2.ext import Extension
 from jinja2.nodes import Node
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from enginehouse.sdk import BadRequest, LaunchFailed, Message, NotSupported, Tool
+from enginehouse.sdk import LaunchFailed, Message, Tool
+from enginehouse.sdk.templates import (
+    check_template_options,
+    no_template,
+    template_messages,
+    template_refused,
+    template_tools,
+)
 
 _OURS = frozenset({"messages", "tools", "documents", "bos_token", "eos_token"})
-_ROLES = {"developer": "system", "function": "tool"}  # OpenAI's younger and older names for what templates know
 
 
 class ChatTemplate:
@@ -41,21 +46,14 @@ class ChatTemplate:
     def render(self, messages: Rows[Message], tools: Rows[Tool], options: dict[str, Any]) -> str:
         """The prompt. Raises BadRequest when the template refuses, NotSupported for what it cannot express."""
         if self._template is None:
-            raise NotSupported(
-                "This model has no chat template, so it cannot chat; use /v1/completions, "
-                "or register the model with a chat_template."
-            )
-        if taken := sorted(_OURS & set(options)):
-            raise BadRequest(
-                f"chat_template_kwargs may not hold {', '.join(taken)}; leave that out.", param="chat_template_kwargs"
-            )
+            raise no_template()
+        check_template_options(options, _OURS)
         values = {**self._special, "add_generation_prompt": True, **options}
-        values["messages"] = [_plain(message) for message in messages]
-        values["tools"] = [msgspec.to_builtins(tool) for tool in tools] or None
+        values |= {"messages": template_messages(messages), "tools": template_tools(tools)}
         try:
             return self._template.render(values)
-        except Exception as error:
-            raise BadRequest(f"The model's chat template refused the messages: {error}", param="messages") from error
+        except Exception as error:  # a template is foreign code
+            raise template_refused(error) from error
 
 
 class _Generation(Extension):
@@ -84,34 +82,3 @@ def _to_json(value: Any, ensure_ascii: bool = False, indent: int | None = None, 
 
 def _raise_exception(message: str) -> None:
     raise jinja2.TemplateError(message)
-
-
-def _plain(message: Message) -> dict[str, Any]:
-    """A message as templates expect it: text instead of parts, the arguments of tool calls as objects."""
-    turn: dict[str, Any] = msgspec.to_builtins(message)
-    turn["role"] = _ROLES.get(message.role, message.role)
-    turn["content"] = _text(message.content)
-    for call in turn.get("tool_calls") or ():
-        call["function"]["arguments"] = _arguments(call["function"].get("arguments", "{}"))
-    return turn
-
-
-def _text(content: str | list[dict[str, Any]] | None) -> str:
-    if not isinstance(content, list):
-        return content or ""
-    odd = [part for part in content if part.get("type", "text") != "text" or not isinstance(part.get("text"), str)]
-    if odd:
-        raise NotSupported(
-            f"This model reads text only, not a part of type {odd[0].get('type')!r}; send parts of type 'text'.",
-            param="messages",
-        )
-    return "".join(part["text"] for part in content)
-
-
-def _arguments(arguments: str | dict[str, Any]) -> Any:
-    if isinstance(arguments, str):
-        try:
-            return json.loads(arguments)
-        except ValueError:
-            return arguments
-    return arguments
