@@ -38,6 +38,21 @@ class Answer(Protocol):
     def usage(self) -> Usage: ...
 
 
+class WholeAnswer:
+    """What answers share that one call makes, and that no event opens or ends."""
+
+    stream = False
+
+    def opening(self) -> bytes:
+        return b""
+
+    def end(self, index: int) -> bytes:
+        return b""
+
+    def is_done(self, index: int) -> bool:
+        return False
+
+
 class Heading(msgspec.Struct, frozen=True):
     """What every event of one answer begins with."""
 

@@ -12,17 +12,15 @@ from typing import Any
 import msgspec
 
 from ..sdk import BadRequest, EmbeddingRequest, EmbedRequest, EngineFailed, Usage, Vectors
-from .answers import usage_of
+from .answers import WholeAnswer, usage_of
 from .hosting import Hosted
 
 Row = bytes | Sequence[float] | dict[str, float]
 _encode = msgspec.json.Encoder().encode
 
 
-class EmbeddingAnswer:
+class EmbeddingAnswer(WholeAnswer):
     """One caller's vectors, written down piece by piece as the engine gives them."""
-
-    stream = False
 
     def __init__(self, hosted: Hosted, request: EmbeddingRequest, request_id: str) -> None:
         asked = embed_request_of(request, request_id)
@@ -34,9 +32,6 @@ class EmbeddingAnswer:
         self._items: list[bytes] = []
         self._read = 0
         self._truncated: list[int] = []
-
-    def opening(self) -> bytes:
-        return b""
 
     def take(self, index: int, item: object) -> bytes:
         if not isinstance(item, Vectors):
@@ -50,12 +45,6 @@ class EmbeddingAnswer:
             embedding = _encode(self._spelled(row, number))
             self._items.append(b'{"index":%d,"object":"embedding","embedding":%b}' % (number, embedding))
         return b""
-
-    def end(self, index: int) -> bytes:
-        return b""
-
-    def is_done(self, index: int) -> bool:
-        return False
 
     def closing(self) -> bytes:
         if len(self._items) != self._count:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ..sdk import BadRequest, ChatChunk, ChatCompletion, ChatRequest, EngineFailed, Usage
-from .answers import usage_of
+from .answers import WholeAnswer, usage_of
 from .constraints import adapter_of, constraint_of
 from .hosting import Hosted
 from .sse import DONE, event
@@ -17,8 +17,8 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
 
-class OwnChat:
-    """The engine's ChatCompletion, or its ChatChunks; each may also be a dict or JSON bytes."""
+class OwnChat(WholeAnswer):
+    """The engine's ChatCompletion, or its ChatChunks as they come; each may also be a dict or JSON bytes."""
 
     def __init__(self, hosted: Hosted, request: ChatRequest) -> None:
         if not request.messages:
@@ -31,21 +31,12 @@ class OwnChat:
         self._body: bytes | None = None
         self._usage = usage_of(0, 0)
 
-    def opening(self) -> bytes:
-        return b""
-
     def take(self, index: int, item: object) -> bytes:
         data = self._bytes_of(item)
         if self.stream:
             return event(data)
         self._body = data
         return b""
-
-    def end(self, index: int) -> bytes:
-        return b""
-
-    def is_done(self, index: int) -> bool:
-        return False
 
     def closing(self) -> bytes:
         if self.stream:

@@ -11,7 +11,7 @@ import msgspec
 
 from ..sdk import BadRequest, EngineFailed, NotSupported, RerankAnswer, RerankRequest, ScoreRequest, Scores, Usage
 from ..sdk.reranking import RerankMeta, RerankResult, RerankTokens, RerankUsage
-from .answers import usage_of
+from .answers import WholeAnswer, usage_of
 from .hosting import Hosted
 
 NAMED = 20  # documents that a warning names; more are counted
@@ -19,10 +19,8 @@ _FIXED = ("model", "query", "documents", "kwargs")
 _encode = msgspec.json.Encoder().encode
 
 
-class Ranking:
+class Ranking(WholeAnswer):
     """One caller's scores, put in order at the end."""
-
-    stream = False
 
     def __init__(self, hosted: Hosted, request: RerankRequest, request_id: str) -> None:
         self._request = merged(request)
@@ -31,9 +29,6 @@ class Ranking:
         self._scores: list[float] = []
         self._read = 0
         self._truncated: list[int] = []
-
-    def opening(self) -> bytes:
-        return b""
 
     def take(self, index: int, item: object) -> bytes:
         if not isinstance(item, Scores):
@@ -45,12 +40,6 @@ class Ranking:
         self._truncated += [first + position for position in item.truncated]
         self._scores += [_finite(score, number) for number, score in enumerate(item.scores, first)]
         return b""
-
-    def end(self, index: int) -> bytes:
-        return b""
-
-    def is_done(self, index: int) -> bool:
-        return False
 
     def closing(self) -> bytes:
         documents, scores = self._request.documents, self._scores
