@@ -1,4 +1,4 @@
-"""Runs plain.py in a process of its own."""
+"""Runs what works without a server, in a process of its own."""
 
 from __future__ import annotations
 
@@ -37,8 +37,15 @@ class Bare(NamedTuple):
 def bare_process(folder: Path, threads: int = 0) -> Iterator[Bare]:
     """threads: of PyTorch; 0 leaves its own choice."""
     began = time.perf_counter()
+    with beside("plain.py", str(folder), str(threads)) as (process, line):
+        yield Bare(process, time.perf_counter() - began, json.loads(line)["threads"])
+
+
+@contextlib.contextmanager
+def beside(script: str, *words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A script of this folder in a process of its own, once it has said that it is ready, and what it said."""
     process = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("plain.py")), str(folder), str(threads)],
+        [sys.executable, str(Path(__file__).with_name(script)), *words],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -49,8 +56,8 @@ def bare_process(folder: Path, threads: int = 0) -> Iterator[Bare]:
         assert process.stdout
         line = process.stdout.readline()
         if not line:
-            raise RuntimeError("the bare process ended while it loaded the model")
-        yield Bare(process, time.perf_counter() - began, json.loads(line)["threads"])
+            raise RuntimeError(f"{script} ended while it loaded the model")
+        yield process, line
     finally:
         process.communicate(timeout=LEAVE_SECONDS)
 

@@ -14,16 +14,15 @@ import importlib.util
 import json
 import random
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from house import House, environment, served
+from bare import beside
+from house import House, served
 from load import Place, load, make_request, run
 from tables import median, print_machine, print_table, quantile
 
-LEAVE_SECONDS = 30.0
 _SENTENCE = (
     "the quick brown fox jumps over a lazy dog while many people watch from their small wooden houses near "
     "the old river and nobody says a word about it"
@@ -152,21 +151,8 @@ def _report(seen: dict[Case, list[tuple[float, float]]]) -> None:
 
 @contextlib.contextmanager
 def _bare(task: str, folder: Path) -> Iterator[Bare]:
-    process = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("plain_embeddings.py")), task, str(folder)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env=environment(),
-    )
-    try:
-        assert process.stdout
-        if not process.stdout.readline():
-            raise RuntimeError("the process beside ended while it loaded the model")
+    with beside("plain_embeddings.py", task, str(folder)) as (process, _):
         yield Bare(process)
-    finally:
-        process.communicate(timeout=LEAVE_SECONDS)
 
 
 def _folder(package: str) -> Path:

@@ -7,29 +7,14 @@ is busy for all of them alike.
 from __future__ import annotations
 
 import argparse
-from typing import NamedTuple
 
 from house import House, served
-from load import Place, load, make_request, run
-from processes import cpu_seconds
-from tables import median, print_machine, print_table
+from load import make_request, run
+from tables import print_machine
+from ways import Way, compare
 
 CHAT = "/v1/chat/completions"
-BUSY = 32  # connections at once
 SHARE = 0.9
-
-
-class Way(NamedTuple):
-    """One way to ask. house: whose gateway works for it."""
-
-    name: str
-    house: House
-    request: bytes
-
-
-class Cost(NamedTuple):
-    per_second: float
-    gateway: float  # CPU seconds a request
 
 
 def main() -> None:
@@ -41,7 +26,8 @@ def main() -> None:
     with served() as free, served(ENGINEHOUSE_REQUIRE_KEY="1") as locked:
         for house in (free, locked):
             house.launch(model_name="fake-model", model_engine="fake", model_uid="quick", tokens=1)
-        run(_compare(_ways(free, locked), arguments.rounds, arguments.requests))
+        run(compare("Small requests", _ways(free, locked), arguments.rounds, arguments.requests))
+        print(f"  (target: at least {SHARE:g} of open)")
 
 
 def _ways(free: House, locked: House) -> list[Way]:
@@ -60,34 +46,6 @@ def _chat(key: str) -> bytes:
     request = make_request(CHAT, {"model": "quick", "messages": [{"role": "user", "content": "hello"}]})
     line, _, rest = request.partition(b"\r\n")
     return line + b"\r\n" + (f"Authorization: Bearer {key}\r\n".encode() if key else b"") + rest
-
-
-async def _compare(ways: list[Way], rounds: int, requests: int) -> None:
-    costs: dict[str, list[Cost]] = {way.name: [] for way in ways}
-    for way in ways:
-        await _ask(way, requests // 10)
-    for _ in range(rounds):
-        for way in ways:
-            costs[way.name].append(await _ask(way, requests))
-    base = costs[ways[0].name]
-    rows = []
-    for name, measured in costs.items():
-        speed = median(one.per_second / first.per_second for one, first in zip(measured, base, strict=True))
-        work = median(one.gateway for one in measured) * 1e6
-        rows.append((name, median(one.per_second for one in measured), f"{speed:.2f}", work))
-    print_table(
-        f"Small requests, {BUSY} at a time (medians of {rounds} rounds)",
-        ("", "requests/s", "of open", "gateway us/request"),
-        rows,
-    )
-    print(f"  (target: at least {SHARE:g} of open)")
-
-
-async def _ask(way: Way, requests: int) -> Cost:
-    before = cpu_seconds(way.house.pid)
-    done = await load(Place(way.name, port=way.house.port), way.request, requests=requests, concurrency=BUSY)
-    assert all(answer.status == 200 for answer in done.answers)
-    return Cost(done.per_second, (cpu_seconds(way.house.pid) - before) / len(done.answers))
 
 
 if __name__ == "__main__":

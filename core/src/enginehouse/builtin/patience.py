@@ -40,7 +40,7 @@ def patiently(work: Callable[[], T], manners: Manners, done: Callable[[], int]) 
             return work()
         except EnginehouseError:
             raise
-        except Exception as error:
+        except Exception as error:  # a hub's library may raise anything; its manners say what it means
             attempt, before = (attempt + 1, before) if done() == before else (1, done())
             pause = pause_after(manners.read(error), attempt)
             if pause is None:

@@ -32,7 +32,7 @@ async def provide_environment(
         return await asyncio.to_thread(provision)
     except EnginehouseError:
         raise
-    except Exception as error:
+    except Exception as error:  # a provisioner is foreign code
         raise LaunchFailed(
             f"Provisioner {provisioner!r} failed for engine {need.engine}: {type(error).__name__}: {error}"
         ) from error

@@ -64,7 +64,7 @@ def write_whole(file: Path, content: bytes) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         beside.replace(file)
-    except BaseException:
+    except BaseException:  # whatever it was, no half file stays
         with suppress(OSError):
             beside.unlink(missing_ok=True)
         raise

@@ -85,7 +85,7 @@ class Loads:
         except asyncio.CancelledError:
             outcome = "cancelled"
             raise
-        except BaseException as failure:
+        except BaseException as failure:  # it is counted and raised again
             outcome, error = "failed", str(failure)
             raise
         finally:

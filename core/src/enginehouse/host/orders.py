@@ -49,7 +49,7 @@ def prepare_worker(
         order = _order(worker_id, folder, assignment, workshop, contributions, settings)
         _write(folder / PLAN_FILE, msgspec.json.encode(assignment))
         _write(folder / ORDER_FILE, msgspec.json.encode(order))
-    except BaseException:
+    except BaseException:  # whatever it was, no half folder stays
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return order

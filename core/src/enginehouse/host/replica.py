@@ -135,7 +135,7 @@ class ReplicaLife:
         try:
             with attempt.phase("start"):
                 return await start_worker(order)
-        except BaseException:
+        except BaseException:  # also when cancelled: no folder stays without a worker
             remove_worker(order)
             raise
 

@@ -45,7 +45,7 @@ def _find(fetch: str, reference: str) -> Path | None:
     with contextlib.suppress(EnginehouseError):
         try:
             return Path(resolve(fetch)(reference, Path("/nonexistent"), _ignore))
-        except Exception:
+        except Exception:  # a source is foreign code, and this only looks
             logger.warning("source %s could not look for %r", fetch, reference, exc_info=True)
     return None
 

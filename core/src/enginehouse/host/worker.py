@@ -128,7 +128,7 @@ async def start_worker(order: WorkerOrder) -> Worker:
         )
     try:
         worker = await _claim_started(order, keeper)
-    except BaseException:
+    except BaseException:  # also when cancelled: no keeper stays without a claim
         keeper.terminate()
         _reap(keeper, order.drain_seconds + KILL_SECONDS)
         raise
@@ -191,7 +191,7 @@ async def _claim(order: WorkerOrder) -> Worker:
         if message.get("event") != "hello":
             raise LaunchFailed(f"The keeper of worker {order.worker_id} refused the claim: {line!r}")
         return Worker(order, msgspec.convert(message, Hello), reader, writer)
-    except BaseException:
+    except BaseException:  # also when cancelled: the line is given back
         writer.close()
         raise
 

@@ -217,7 +217,7 @@ def _listen(path: str) -> socket.socket:
             os.umask(before)
         listener.listen(BACKLOG)
         listener.setblocking(False)
-    except BaseException:
+    except BaseException:  # whatever it was, no socket stays
         listener.close()
         raise
     return listener

@@ -124,7 +124,7 @@ class Application:
     async def _ask_tokenizer(self, hosted: Hosted, task: str, request: Any, request_id: str) -> Any:
         try:
             return await ask_tokenizer(hosted, task, request)
-        except Exception as error:
+        except Exception as error:  # the engine is foreign code
             raise as_enginehouse_error(error, request_id) from error
 
     def _admit(self, task: str) -> Hosted:
@@ -152,7 +152,7 @@ class Application:
             if task == "rerank":
                 return Ranking(hosted, request, request_id)
             return OwnChat(hosted, request) if hosted.has_chat else await chat_answer(hosted, request, request_id)
-        except Exception as error:
+        except Exception as error:  # templates and parsers are foreign code
             raise as_enginehouse_error(error, request_id) from error
 
     async def _write(self, exchange: Exchange, writer: Writer) -> None:
@@ -179,7 +179,7 @@ class Application:
             if not exchange.gone:
                 await self._give_up(exchange)
             raise
-        except Exception as error:
+        except Exception as error:  # the engine is foreign code; its caller is told
             failure = as_enginehouse_error(error, exchange.request_id)
             _log.info("Request %s: %d %s", exchange.request_id, failure.status, failure.message)
             self.metrics.errors[failure.code] += 1

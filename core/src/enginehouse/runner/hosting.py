@@ -116,7 +116,7 @@ class Hosting:
             if inspect.isawaitable(loading):
                 await loading
             self.hosted = Hosted(self._model_uid, self._order, engine)
-        except BaseException:
+        except BaseException:  # it is told to the host and raised again
             self.state = "failed"
             raise
         self._report(1.0, "ready")

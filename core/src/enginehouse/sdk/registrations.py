@@ -74,7 +74,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
 
     def family(self, model_type: str) -> ModelFamily:
         """The family it describes. Called when there are no problems."""
-        raise NotImplementedError
+        raise NotImplementedError  # each model type has its own
 
 
 def read_uri(uri: str) -> str:

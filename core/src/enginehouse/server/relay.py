@@ -223,7 +223,7 @@ class Relay:
                 tried.append(replica.worker_id)
                 if len(tried) == ATTEMPTS:
                     raise _lost(request.model, str(gone)) from gone
-            except BaseException:
+            except BaseException:  # also when the client goes: the replica's place is given back
                 replica.release()
                 raise
             else:

@@ -109,7 +109,7 @@ class _Sending:
             await self._fail(failed.refusal)
 
     async def _relay(self, opened: Opened) -> None:
-        raise NotImplementedError
+        raise NotImplementedError  # streamed or whole: see below
 
     async def _fail(self, refusal: Refusal) -> None:
         if self.begun:

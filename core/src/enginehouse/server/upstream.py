@@ -267,6 +267,6 @@ async def _exchange(connection: Connection, head: bytes, body: bytes) -> tuple[A
     answer = connection.ask(head, body)
     try:
         return answer, await answer.piece()
-    except BaseException:
+    except BaseException:  # also when cancelled: a half-read connection is of no use
         answer.close()
         raise

@@ -52,7 +52,7 @@ def load_judge(context: EngineContext, dtype: Any, limit: int | None) -> Judge:
     try:
         tokenizer = AutoTokenizer.from_pretrained(context.model_path, **options)
         model: Any = AutoModelForCausalLM.from_pretrained(context.model_path, dtype=dtype, **options)
-    except Exception as error:
+    except Exception as error:  # the library is foreign code, a model's own code too
         raise LaunchFailed(f"The model in {context.model_path} could not be loaded: {error}") from error
     yes, no = (tokenizer.convert_tokens_to_ids(word) for word in ("yes", "no"))
     unknown = (None, tokenizer.unk_token_id)

@@ -129,7 +129,7 @@ def _load(kind: Any, context: EngineContext) -> Any:
             f"The weights in {context.model_path} do not fit into the memory of {context.device}; "
             "choose a smaller model, or dtype=bfloat16."
         ) from error
-    except Exception as error:
+    except Exception as error:  # the library is foreign code, a model's own code too
         raise LaunchFailed(
             f"The model in {context.model_path} could not be loaded: {error} Check that the folder holds config.json, "
             "the weights and the tokenizer's files, and that it is an embedding model or a reranker."

@@ -95,7 +95,7 @@ def _exported(context: EngineContext, model: Any, words: Words, output: str) -> 
         made.replace(file)
     except LaunchFailed:
         raise
-    except Exception as error:
+    except Exception as error:  # the exporter is foreign code
         raise LaunchFailed(f"The model could not be exported to ONNX: {error} Use backend=torch.") from error
     finally:
         shutil.rmtree(making, ignore_errors=True)

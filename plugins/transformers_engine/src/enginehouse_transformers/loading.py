@@ -88,7 +88,7 @@ def _load_tokenizer(context: EngineContext) -> Any:
         return AutoTokenizer.from_pretrained(
             context.model_path, trust_remote_code=context.trust_remote_code, local_files_only=True
         )
-    except Exception as error:
+    except Exception as error:  # the library is foreign code
         raise LaunchFailed(
             f"The tokenizer in {context.model_path} could not be loaded: {error} "
             "Check that the folder holds tokenizer.json (or the files of its own kind) and tokenizer_config.json."
@@ -115,7 +115,7 @@ def _load_model(context: EngineContext) -> Any:
             f"The weights in {context.model_path} do not fit into the memory of {context.device}; "
             "choose a smaller model, a quantized variant or dtype=bfloat16."
         ) from error
-    except Exception as error:
+    except Exception as error:  # the library is foreign code, a model's own code too
         raise LaunchFailed(f"The model in {context.model_path} could not be loaded: {error}") from error
     if options.dtype == "auto" and context.device == "cpu" and not _is_quick_on_cpu(model.dtype):
         model = model.float()

@@ -36,7 +36,7 @@ def load_adapters(model: Any, loras: Rows[Lora]) -> Adapters:
                 if wrapped is None:
                     wrapped = peft.PeftModel(model, config, adapter_name=known[lora.lora_name])
                 found = wrapped.load_adapter(_folder(lora), known[lora.lora_name], torch_device=str(model.device))
-        except Exception as error:
+        except Exception as error:  # peft is foreign code
             raise LaunchFailed(
                 f"The LoRA {lora.lora_name!r} in {lora.local_path} does not fit this model: {error} "
                 "Launch the model that it was trained on, or leave the LoRA out."
@@ -65,7 +65,7 @@ def _config(lora: Lora) -> Any:
         )
     try:
         config = peft.PeftConfig.from_pretrained(str(folder))
-    except Exception as error:
+    except Exception as error:  # peft is foreign code
         raise LaunchFailed(f"{folder / CONFIG} of the LoRA {lora.lora_name!r} cannot be read: {error}") from error
     if config.peft_type != peft.PeftType.LORA:
         kind = getattr(config.peft_type, "value", config.peft_type)

@@ -120,7 +120,7 @@ class SlotStore:
         try:
             for layer in self._layers:
                 layer.resize()
-        except BaseException:
+        except BaseException:  # whatever it was, half-resized caches are of no use
             self.free()
             raise
 

@@ -166,7 +166,7 @@ class BlockParser:
 
     def block(self, opening: str, hasty: bool) -> Block:
         """A reader for what follows `opening` ("" for a start). hasty: nothing follows, so take the first end."""
-        raise NotImplementedError
+        raise NotImplementedError  # each format has its own
 
     def feed(self, text: str) -> list[Part]:
         self._read(text)

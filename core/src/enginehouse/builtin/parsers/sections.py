@@ -55,7 +55,7 @@ class SectionParser(BlockParser):
 
     @staticmethod
     def read(header: str, arguments: str) -> ToolCallPart:
-        raise NotImplementedError
+        raise NotImplementedError  # each format has its own
 
     def block(self, opening: str, hasty: bool) -> Block:
         tags, read = self.tags, self.read

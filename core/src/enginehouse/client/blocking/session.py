@@ -58,7 +58,7 @@ class Session:
             self._http = httpx.Client(base_url=self.address, transport=transport)
         try:
             self.asks_for_key = self._asks_for_key()
-        except BaseException:
+        except BaseException:  # also when interrupted: the connection is given back
             self._http.close()
             raise
         self.use_key(api_key)

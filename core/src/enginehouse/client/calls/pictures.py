@@ -17,14 +17,7 @@ def text_to_image(
 ) -> Call[Json]:
     """Images from a text: {"created", "data": [{"url", "b64_json"}]}. size: width*height; response_format: url or
     b64_json."""
-    body = {
-        "model": model_uid,
-        "prompt": prompt,
-        "n": n,
-        "size": size,
-        "response_format": response_format,
-        "kwargs": json.dumps(kwargs),
-    }
+    body = _picture(model_uid, prompt, n, kwargs, size, response_format)
     return _ask("make the images", "/v1/images/generations", body)
 
 
@@ -40,15 +33,7 @@ def image_to_image(
     **kwargs: Any,
 ) -> Call[Json]:
     """Images from one image, or several, and a text."""
-    form = {
-        "model": model_uid,
-        "prompt": prompt,
-        "negative_prompt": negative_prompt,
-        "n": n,
-        "size": size,
-        "response_format": response_format,
-        "kwargs": json.dumps(kwargs),
-    }
+    form = _picture(model_uid, prompt, n, kwargs, size, response_format) | {"negative_prompt": negative_prompt}
     files = [upload("image", one, "image") for one in _several(image)]
     return _send("vary the images", "/v1/images/variations", form, files)
 
@@ -65,14 +50,7 @@ def image_edit(
     **kwargs: Any,
 ) -> Call[Json]:
     """An image, changed as a text says. mask: white where it may change. Further images are looked at, not changed."""
-    form = {
-        "model": model_uid,
-        "prompt": prompt,
-        "n": n,
-        "size": size,
-        "response_format": response_format,
-        "kwargs": json.dumps(kwargs),
-    }
+    form = _picture(model_uid, prompt, n, kwargs, size, response_format)
     if isinstance(images, list):
         files = [upload("images[]", one, f"image_{number}") for number, one in enumerate(_several(images))]
     else:
@@ -95,15 +73,7 @@ def inpainting(
     **kwargs: Any,
 ) -> Call[Json]:
     """An image, painted anew where the mask is white."""
-    form = {
-        "model": model_uid,
-        "prompt": prompt,
-        "negative_prompt": negative_prompt,
-        "n": n,
-        "size": size,
-        "response_format": response_format,
-        "kwargs": json.dumps(kwargs),
-    }
+    form = _picture(model_uid, prompt, n, kwargs, size, response_format) | {"negative_prompt": negative_prompt}
     files = [upload("image", image, "image"), upload("mask_image", mask_image, "mask_image")]
     return _send("inpaint the image", "/v1/images/inpainting", form, files)
 
@@ -116,7 +86,7 @@ def ocr(model_uid: str, /, image: File, **kwargs: Any) -> Call[Any]:
 
 def text_to_video(model_uid: str, /, prompt: str, n: int = 1, **kwargs: Any) -> Call[Json]:
     """Videos from a text: {"created", "data": [{"url", "b64_json"}]}."""
-    body = {"model": model_uid, "prompt": prompt, "n": n, "kwargs": json.dumps(kwargs)}
+    body = _made(model_uid, prompt, n, kwargs)
     return _ask("make the video", "/v1/video/generations", body)
 
 
@@ -131,7 +101,7 @@ def image_to_video(
     **kwargs: Any,
 ) -> Call[Json]:
     """Videos from an image and a text. video: whose movements the one in the image makes."""
-    form = _video_form(model_uid, prompt, negative_prompt, n, kwargs)
+    form = _made(model_uid, prompt, n, kwargs) | {"negative_prompt": negative_prompt}
     files = [upload("image", image, "image")]
     if video is not None:
         files.append(upload("video", video, "video"))
@@ -149,19 +119,17 @@ def flf_to_video(
     **kwargs: Any,
 ) -> Call[Json]:
     """Videos between a first and a last image."""
-    form = _video_form(model_uid, prompt, negative_prompt, n, kwargs)
+    form = _made(model_uid, prompt, n, kwargs) | {"negative_prompt": negative_prompt}
     files = [upload("first_frame", first_frame, "image"), upload("last_frame", last_frame, "image")]
     return _send("make the video from its ends", "/v1/video/generations/flf", form, files)
 
 
-def _video_form(model_uid: str, prompt: str, negative_prompt: str | None, n: int, kwargs: Json) -> Json:
-    return {
-        "model": model_uid,
-        "prompt": prompt,
-        "negative_prompt": negative_prompt,
-        "n": n,
-        "kwargs": json.dumps(kwargs),
-    }
+def _made(model_uid: str, prompt: str, n: int, kwargs: Json) -> Json:
+    return {"model": model_uid, "prompt": prompt, "n": n, "kwargs": json.dumps(kwargs)}
+
+
+def _picture(model_uid: str, prompt: str, n: int, kwargs: Json, size: str | None, response_format: str) -> Json:
+    return _made(model_uid, prompt, n, kwargs) | {"size": size, "response_format": response_format}
 
 
 def _several(images: File | list[File]) -> list[File]:
