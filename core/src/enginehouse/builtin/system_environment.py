@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from ..sdk import CannotRun, Environment, EnvironmentNeed
+from ..sdk import CannotRun, Environment, EnvironmentNeed, Report
 
 
-def provision(need: EnvironmentNeed, folder: Path, report: Callable[[str], None]) -> Environment:
+def provision(need: EnvironmentNeed, folder: Path, report: Report) -> Environment:
     """Raises CannotRun naming every requirement that this interpreter does not satisfy."""
     missing = [text for text in need.requirements if not _satisfied(Requirement(text))]
     if missing:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from pathlib import Path
 
-from ..sdk import EnginehouseError, Environment, EnvironmentNeed, LaunchFailed
+from ..sdk import EnginehouseError, Environment, EnvironmentNeed, LaunchFailed, Step
 from .contributions import Contributions
 from .targets import resolve
 
@@ -21,8 +21,8 @@ async def provide_environment(
     if spec is None:
         raise LaunchFailed(f"No loaded plugin brings the provisioner {provisioner!r}; see `enginehouse plugins`.")
 
-    def report(line: str) -> None:
-        logger.info("environment for %s: %s", need.engine, line)
+    def report(step: Step) -> None:
+        logger.info("environment for %s: %s %s", need.engine, step.phase, step.package)
 
     def provision() -> Environment:
         made: Environment = resolve(spec.provision)(need, home / "environments", report)

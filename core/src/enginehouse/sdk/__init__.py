@@ -43,7 +43,19 @@ from .hooks import hookimpl, hookspec
 from .memory import EstimateMemory, MemoryFacts
 from .model_types import ModelType
 from .parsers import Parser, ParserSpec, ReasoningPart, TextPart, ToolCallPart
-from .provisioners import Environment, EnvironmentNeed, Provision, ProvisionerSpec
+from .provisioners import (
+    Build,
+    Environment,
+    EnvironmentNeed,
+    Lock,
+    LockedPackage,
+    PackageIndexes,
+    Provision,
+    ProvisionerSpec,
+    Report,
+    Resolve,
+    Step,
+)
 from .registrations import Problem, Registration, Weights
 from .reranking import RerankAnswer, RerankRequest, ScoreRequest, Scores
 from .sources import (
@@ -64,6 +76,7 @@ __all__ = [
     "AUXILIARY",
     "TASKS",
     "BadRequest",
+    "Build",
     "Cancelled",
     "CannotRun",
     "ChatChunk",
@@ -100,6 +113,8 @@ __all__ = [
     "HubReference",
     "InvalidSpec",
     "LaunchFailed",
+    "Lock",
+    "LockedPackage",
     "Manifest",
     "MemoryFacts",
     "Message",
@@ -111,6 +126,7 @@ __all__ = [
     "NotSupported",
     "Options",
     "Overloaded",
+    "PackageIndexes",
     "Parser",
     "ParserSpec",
     "Piece",
@@ -119,14 +135,17 @@ __all__ = [
     "ProvisionerSpec",
     "ReasoningPart",
     "Registration",
+    "Report",
     "RerankAnswer",
     "RerankEngine",
     "RerankRequest",
+    "Resolve",
     "RunnerOrder",
     "Sampling",
     "ScoreRequest",
     "Scores",
     "SourceSpec",
+    "Step",
     "Task",
     "TextEngine",
     "TextPart",
