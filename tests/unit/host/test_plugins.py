@@ -4,6 +4,7 @@ import msgspec
 
 from enginehouse.host.plugins import PluginCensus, PluginRecord, load_plugins
 from enginehouse.host.settings import Settings
+from enginehouse.sdk import Requirements, Variant
 
 GOOD = """
     from enginehouse.sdk import EngineSpec, hookimpl
@@ -195,3 +196,31 @@ def test_a_failing_choice_passes_to_the_next_plugin(settings: Settings, install_
     high = EngineSpec(name="high", tasks=("generate",), formats=("pytorch",), engine="a:B", rank=5)
     assert census.choose_engine(family, variant, (low, high)) == (high, "builtin")
     assert "cannot make up my mind" in (record(census, "chooser").reason or "")
+
+
+def test_what_plugins_say_of_requirements_is_added_and_what_is_wrong_is_left_out(
+    settings: Settings, install_plugin
+) -> None:
+    hook = """
+        from enginehouse.sdk import Requirements, hookimpl
+
+        @hookimpl
+        def enginehouse_requirements({arguments}):
+            {body}
+        """
+    install_plugin("good", GOOD)
+    install_plugin("adds", hook.format(arguments="device", body="return Requirements(packages=(f'for-{device}>=1',))"))
+    install_plugin("raises", hook.format(arguments="", body="raise RuntimeError('no idea')"))
+    install_plugin("mumbles", hook.format(arguments="", body="return Requirements(packages=('--index-url=x',))"))
+    install_plugin("lists", hook.format(arguments="", body="return ['x']"))
+    census = load_plugins(settings)
+    engine = next(engine for engine in census.contributions.engines if engine.name == "good")
+    variant = Variant(format="pytorch", size_in_billions="1", sources=("file:/x",))
+    said = census.requirements(
+        msgspec.structs.replace(engine, requirements=("lib",), exclusions=("x",)), variant, "cpu"
+    )
+    assert said == Requirements(packages=("lib", "for-cpu>=1"), exclusions=("x",))
+    assert record(census, "raises").reason == "requirements: RuntimeError: no idea"
+    assert "no requirement" in (record(census, "mumbles").reason or "")
+    assert "must give Requirements" in (record(census, "lists").reason or "")
+    assert record(census, "mumbles").state == "loaded"

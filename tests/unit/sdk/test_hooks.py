@@ -48,3 +48,14 @@ def test_enginehouse_choose_engine(census: PluginCensus) -> None:
     assert stoker
     engines = census.contributions.engines
     assert census.choose_engine(stoker, stoker.variants[0], engines)[0] in engines
+
+
+def test_enginehouse_requirements(census: PluginCensus) -> None:
+    stoker, engines = census.contributions.family("LLM", "stoker"), census.contributions.engines
+    assert stoker
+    engine = next(engine for engine in engines if engine.name == "transformers")
+    on_cpu, on_cuda = (census.requirements(engine, stoker.variants[0], device) for device in ("cpu", "cuda"))
+    assert on_cpu.packages == engine.requirements
+    assert set(on_cuda.recommended) - set(on_cpu.recommended) == {"accelerate>=1.0"}
+    fake = next(engine for engine in engines if engine.name == "fake")
+    assert census.requirements(fake, stoker.variants[0], "cpu").recommended == ()

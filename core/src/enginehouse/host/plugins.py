@@ -20,8 +20,9 @@ import pluggy
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from ..sdk import EngineSpec, InvalidSpec, ModelFamily, Variant, hooks
+from ..sdk import EngineSpec, InvalidSpec, ModelFamily, Requirements, Variant, hooks
 from .contributions import NOUNS, Contributions, check_answer, label
+from .requirements import add_requirements, check_requirements, own_requirements
 from .settings import Settings
 from .time_limit import within
 
@@ -71,20 +72,31 @@ class PluginCensus:
         for impl in reversed(self._pluggy.hook.enginehouse_choose_engine.get_hookimpls()):
             plugin = impl.plugin_name
             wanted = {name: arguments[name] for name in impl.argnames}
-            choice = self._decide(plugin, partial(impl.function, **wanted))
+            choice = self._decide(plugin, "choose_engine", partial(impl.function, **wanted))
             if choice in candidates:
                 return choice, plugin
             if choice is not None:
                 logger.warning("plugin %s chose %r, which cannot run this model; passed over", plugin, choice)
         return candidates[0], "the host"
 
-    def _decide(self, plugin: str, call: Callable[[], Any]) -> Any:
+    def requirements(self, engine: EngineSpec, variant: Variant, device: str) -> Requirements:
+        """All that `engine` needs to run `variant` on `device`: what its spec says, then what each plugin adds."""
+        arguments = {"engine": engine, "variant": variant, "device": device}
+        said = own_requirements(engine)
+        for impl in self._pluggy.hook.enginehouse_requirements.get_hookimpls():
+            wanted = {name: arguments[name] for name in impl.argnames}
+            call = partial(_ask_requirements, partial(impl.function, **wanted))
+            said = add_requirements(said, self._decide(impl.plugin_name, "requirements", call) or Requirements())
+        return said
+
+    def _decide(self, plugin: str, hook: str, call: Callable[[], Any]) -> Any:
+        """What a plugin answers while planning; None when it fails, which its record then says."""
         try:
-            return within(self._seconds, call, f"{plugin}: choose_engine")
+            return within(self._seconds, call, f"{plugin}: {hook}")
         except Exception as error:  # foreign code; the next plugin is asked
-            logger.exception("plugin %s failed to choose an engine", plugin)
+            logger.exception("plugin %s failed at %s", plugin, hook)
             record = self._records[plugin]
-            self.add(msgspec.structs.replace(record, reason=f"choose_engine: {_say(error)}"))
+            self.add(msgspec.structs.replace(record, reason=f"{hook}: {_say(error)}"))
             return None
 
 
@@ -178,6 +190,10 @@ def _collect(manager: pluggy.PluginManager, module: ModuleType, hook: str, plugi
         if impl.plugin is module:
             return within(seconds, partial(_ask, hook, impl.function), f"{plugin}: {hook}")
     return []
+
+
+def _ask_requirements(function: Callable[[], Any]) -> Requirements | None:
+    return check_requirements(function())
 
 
 def _ask(hook: str, function: Callable[[], Any]) -> list[Any]:

@@ -53,6 +53,7 @@ from .provisioners import (
     Provision,
     ProvisionerSpec,
     Report,
+    Requirements,
     Resolve,
     Step,
 )
@@ -136,6 +137,7 @@ __all__ = [
     "ReasoningPart",
     "Registration",
     "Report",
+    "Requirements",
     "RerankAnswer",
     "RerankEngine",
     "RerankRequest",

@@ -39,7 +39,10 @@ class EngineSpec(msgspec.Struct, frozen=True, kw_only=True):
     quantizations: words accepted; empty accepts any.
     devices: kinds this engine can use, best first ("cuda", "mps", "cpu").
     platforms: `sys.platform` values; empty accepts any.
-    requirements: PEP 508 strings that its environment must satisfy.
+    requirements: PEP 508 strings that its environment must satisfy. overrides: PEP 508 strings taken instead of
+        whatever any package says of that name; exclusions: names that are never installed. The last two count only
+        where an environment is made. What depends on the model or the device is said by the hook
+        `enginehouse_requirements`.
     engine: "module:Class" of a Python engine; or
     command: "module:function" that takes a WorkerOrder and returns the argv of a server that speaks HTTP on
         the order's socket. Exactly one of the two is given.
@@ -57,6 +60,8 @@ class EngineSpec(msgspec.Struct, frozen=True, kw_only=True):
     devices: tuple[str, ...] = ("cpu",)
     platforms: tuple[str, ...] = ()
     requirements: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
+    exclusions: tuple[str, ...] = ()
     engine: str = ""
     command: str = ""
     options: type[Options] = Options

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .families import ModelFamily, Variant
     from .model_types import ModelType
     from .parsers import ParserSpec
-    from .provisioners import ProvisionerSpec
+    from .provisioners import ProvisionerSpec, Requirements
     from .sources import SourceSpec
 
 PROJECT = "enginehouse"
@@ -71,4 +71,13 @@ def enginehouse_choose_engine(
     """Which of the engines that can run `variant` shall run it, when the caller named none.
 
     Called while planning; `candidates` is never empty. None leaves the choice to the next plugin.
+    """
+
+
+@hookspec
+def enginehouse_requirements(engine: EngineSpec, variant: Variant, device: str) -> Requirements | None:
+    """What `engine` needs to run `variant` on `device` ("cpu", "cuda", "mps"), beside what its spec says.
+
+    Called while planning, of every plugin, for every engine that could run the variant: a plugin answers for its own
+    and gives None for the others.
     """

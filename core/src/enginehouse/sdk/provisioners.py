@@ -34,6 +34,21 @@ class PackageIndexes(msgspec.Struct, frozen=True, kw_only=True):
     no_index: bool = False
 
 
+class Requirements(msgspec.Struct, frozen=True, kw_only=True):
+    """What an engine needs for one variant on one device; the answer of the hook `enginehouse_requirements`.
+
+    packages: PEP 508, in force wherever the engine runs. Of one name the later word counts.
+    recommended: PEP 508, what some models or requests use: in environments that are made, never missed in others.
+    overrides, exclusions: as in `EnvironmentNeed`. extra_index_url: of indexes that carry what no other does.
+    """
+
+    packages: tuple[str, ...] = ()
+    recommended: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
+    exclusions: tuple[str, ...] = ()
+    extra_index_url: tuple[str, ...] = ()
+
+
 class EnvironmentNeed(msgspec.Struct, frozen=True, kw_only=True):
     """What an environment must carry.
 
