@@ -8,7 +8,7 @@ export ENGINEHOUSE_HOME
 
 PLUGINS := plugins/miniatures plugins/transformers_engine plugins/llamacpp_engine plugins/sentence_transformers_engine
 PACKAGES := enginehouse.sdk enginehouse.host enginehouse.runner enginehouse.keeper enginehouse.client \
-            enginehouse.builtin enginehouse.server enginehouse.cli enginehouse_transformers enginehouse_llamacpp \
+            enginehouse.builtin enginehouse.server enginehouse.testing enginehouse.cli enginehouse_transformers enginehouse_llamacpp \
             enginehouse_sentence_transformers enginehouse_miniatures
 STAMP := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev

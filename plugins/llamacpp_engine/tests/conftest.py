@@ -5,39 +5,16 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
-from enginehouse.sdk import Constraint, EngineContext, GenerateRequest, Piece, Sampling
+from enginehouse.sdk import EngineContext
 from enginehouse_llamacpp.convert.conversion import Conversion, convert
 from enginehouse_llamacpp.engine import LlamaCppEngine
 from enginehouse_llamacpp.options import LlamaCppOptions
-
-ANSWER_SECONDS = 60.0  # of the longest answer here, on a machine that does other things beside
-
-
-class Answer(NamedTuple):
-    """All pieces of an answer, and what they add up to."""
-
-    pieces: list[Piece]
-
-    @property
-    def text(self) -> str:
-        return "".join(piece.text for piece in self.pieces)
-
-    @property
-    def tokens(self) -> int:
-        return sum(piece.tokens for piece in self.pieces)
-
-    @property
-    def finish_reason(self) -> str | None:
-        return self.pieces[-1].finish_reason
-
-    @property
-    def logprobs(self) -> list[Any]:
-        return [found for piece in self.pieces for found in piece.logprobs]
 
 
 @pytest.fixture(scope="session")
@@ -81,27 +58,6 @@ def engine(stoker: Path, start: Start) -> LlamaCppEngine:
 
 
 @pytest.fixture
-def ask() -> Callable[..., Any]:
-    """`await ask(engine, prompt, **sampling)`: the whole answer."""
-
-    async def run(
-        engine: LlamaCppEngine,
-        prompt: str | list[int],
-        *,
-        special_tokens: bool = True,
-        constraint: Constraint | None = None,
-        lora_name: str | None = None,
-        **sampling: Any,
-    ) -> Answer:
-        request = GenerateRequest(
-            request_id="r",
-            prompt=prompt,
-            sampling=Sampling(**{"temperature": 0.0, **sampling}),
-            special_tokens=special_tokens,
-            constraint=constraint,
-            lora_name=lora_name,
-        )
-        async with asyncio.timeout(ANSWER_SECONDS):
-            return Answer([piece async for piece in engine.generate(request)])
-
-    return run
+def ask(ask_engine: Callable[..., Any]) -> Callable[..., Any]:
+    """`await ask(engine, prompt, **sampling)`: the whole answer, greedy unless it says otherwise."""
+    return partial(ask_engine, special_tokens=True, temperature=0.0)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +16,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from enginehouse.sdk import EngineContext, GenerateRequest, Piece, Sampling
+from enginehouse.sdk import EngineContext
 from enginehouse_transformers.engine import TransformersEngine
 from enginehouse_transformers.options import TransformersOptions
 
@@ -50,28 +49,6 @@ SHAPES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 torch.set_num_threads(1)  # threads would only wait for each other at these sizes
-
-
-class Answer(NamedTuple):
-    """All pieces of an answer, and what they add up to."""
-
-    pieces: list[Piece]
-
-    @property
-    def text(self) -> str:
-        return "".join(piece.text for piece in self.pieces)
-
-    @property
-    def tokens(self) -> int:
-        return sum(piece.tokens for piece in self.pieces)
-
-    @property
-    def finish_reason(self) -> str | None:
-        return self.pieces[-1].finish_reason
-
-    @property
-    def logprobs(self) -> list[Any]:
-        return [found for piece in self.pieces for found in piece.logprobs]
 
 
 def byte_tokenizer() -> PreTrainedTokenizerFast:
@@ -126,19 +103,9 @@ def llama(model_folder: Callable[[str], Path], start: Callable[..., Transformers
 
 
 @pytest.fixture
-def ask() -> Callable[..., Any]:
+def ask(ask_engine: Callable[..., Any]) -> Callable[..., Any]:
     """`await ask(engine, prompt, **sampling)`: the whole answer."""
-
-    async def run(
-        engine: TransformersEngine, prompt: str | list[int], *, special_tokens: bool = False, **sampling: Any
-    ) -> Answer:
-        request = GenerateRequest(
-            request_id="r", prompt=prompt, sampling=Sampling(**sampling), special_tokens=special_tokens
-        )
-        async with asyncio.timeout(30):
-            return Answer([piece async for piece in engine.generate(request)])
-
-    return run
+    return ask_engine
 
 
 @pytest.fixture(scope="session")

@@ -159,6 +159,8 @@ class FakeEngine:
             if options.crash_in_event:
                 write_half_an_event()
             os._exit(CRASH_STATUS)
+        if number == options.oom_at_token:
+            os.kill(os.getpid(), signal.SIGKILL)
         if number == options.raise_at_token:
             raise RuntimeError(f"the fake engine broke at token {number}, as it was told")
         if number == options.stall_at_token:

@@ -30,6 +30,9 @@ class FakeOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
         False
     )
     crash_at_request: Annotated[Place | None, Meta(description="The process ends at this request, 1 = first")] = None
+    oom_at_token: Annotated[
+        Place | None, Meta(description="The process is killed at this token, as by a kernel that is out of memory")
+    ] = None
     raise_at_token: Annotated[Place | None, Meta(description="RuntimeError at this token")] = None
     stall_at_token: Annotated[Place | None, Meta(description="Nothing ever comes after this token is due")] = None
     refuse: Annotated[bool, Meta(description="Refuse every request with BadRequest")] = False
