@@ -61,7 +61,19 @@ def enginehouse_provisioners() -> Iterable[ProvisionerSpec]:
         ProvisionerSpec(
             name="system",
             provision="enginehouse.builtin.system_environment:provision",
+            quick=True,
             summary="The server's own interpreter and libraries",
+        ),
+        ProvisionerSpec(
+            name="uv",
+            resolve="enginehouse.builtin.uv_environment:resolve",
+            build="enginehouse.builtin.uv_environment:build",
+            summary="An environment of its own: locked, sealed, shared by all that need the same",
+        ),
+        ProvisionerSpec(
+            name="path",
+            provision="enginehouse.builtin.path_environment:provision",
+            summary="An interpreter that the launch names, with the libraries that lie there",
         ),
     )
 

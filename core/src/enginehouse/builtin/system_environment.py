@@ -6,14 +6,13 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from packaging.requirements import Requirement
-
 from ..sdk import CannotRun, Environment, EnvironmentNeed, Report
+from .requirement_check import missing_requirements
 
 
 def provision(need: EnvironmentNeed, folder: Path, report: Report) -> Environment:
     """Raises CannotRun naming every requirement that this interpreter does not satisfy."""
-    missing = [text for text in need.requirements if not _satisfied(Requirement(text))]
+    missing = missing_requirements(need.requirements, _version)
     if missing:
         wanted = " ".join(f"'{text}'" for text in missing)
         raise CannotRun(
@@ -22,11 +21,8 @@ def provision(need: EnvironmentNeed, folder: Path, report: Report) -> Environmen
     return Environment(provisioner="system", python=sys.executable)
 
 
-def _satisfied(requirement: Requirement) -> bool:
-    if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
-        return True
+def _version(name: str) -> str | None:
     try:
-        version = metadata.version(requirement.name)
+        return metadata.version(name)
     except metadata.PackageNotFoundError:
-        return False
-    return requirement.specifier.contains(version, prereleases=True)
+        return None

@@ -73,17 +73,22 @@ class EnvironmentNeed(msgspec.Struct, frozen=True, kw_only=True):
     carried: tuple[str, ...] = ()
 
 
-class LockedPackage(msgspec.Struct, frozen=True, kw_only=True, order=True):
-    """One package of a lock. hashes: "sha256:<hex>" of each file that may be installed; url: of a direct reference."""
+class LockedPackage(msgspec.Struct, frozen=True, kw_only=True, order=True, omit_defaults=True):
+    """One package of a lock. hashes: "sha256:<hex>" of each file that may be installed; url: of a direct reference.
+
+    built: it comes as source and is built here. size_bytes: of its file, where the index says.
+    """
 
     name: str
     version: str
     hashes: tuple[str, ...]
     url: str | None = None
+    built: bool = False
+    size_bytes: int | None = None
 
 
 class Lock(msgspec.Struct, frozen=True, kw_only=True):
-    """Every package of an environment, sorted by name. python: "3.11.9"; platform: as in a wheel's tag."""
+    """Every package of an environment, sorted by name. python: "3.11.9"; platform: "linux-x86_64"."""
 
     python: str
     platform: str
@@ -104,7 +109,8 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """Progress. phase: "resolve", "download", "build", "install" or "check"; done and total count packages."""
+    """Progress. phase: "wait" (for another who builds the same), "resolve", "download", "build", "install" or
+    "check"; done and total count packages."""
 
     phase: str
     package: str = ""
@@ -137,10 +143,15 @@ class Build(Protocol):
 
 
 class ProvisionerSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A provisioner. provision, resolve, build: "module:function" of those shapes; the first, or the other two."""
+    """A provisioner. provision, resolve, build: "module:function" of those shapes; the first, or the other two.
+
+    quick: `provision` only looks, within milliseconds, and names the server's own interpreter: it is asked in the
+    server's process, and what the worker runs is not carried into it.
+    """
 
     name: str
     provision: str = ""
     resolve: str = ""
     build: str = ""
+    quick: bool = False
     summary: str = ""
