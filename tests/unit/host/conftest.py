@@ -25,8 +25,8 @@ def install_plugin(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[I
     sys.path.insert(0, str(site))
     made: list[str] = []
 
-    def install(name: str, source: str, requires: tuple[str, ...] = ()) -> str:
-        module = f"plugin_{name}_{abs(hash(request.node.nodeid))}"
+    def install(name: str, source: str, requires: tuple[str, ...] = (), module: str = "") -> str:
+        module = module or f"plugin_{name}_{abs(hash(request.node.nodeid))}"
         (site / f"{module}.py").write_text(dedent(source))
         info = site / f"{module}-1.2.dist-info"
         info.mkdir()

@@ -168,12 +168,68 @@ def test_one_for_another_core_is_incompatible_and_not_imported(
     assert not trace.exists()
 
 
-def test_a_name_that_is_taken_quarantines_the_later_one(settings: Settings, install_plugin) -> None:
+def test_of_two_that_claim_one_name_neither_wins_and_both_are_named(settings: Settings, install_plugin) -> None:
     install_plugin("a_first", GOOD)
     install_plugin("b_second", GOOD.replace('"good"', '"GOOD"'))
     census = load_plugins(settings)
-    assert record(census, "a_first").state == "loaded"
-    assert "taken among engines" in (record(census, "b_second").reason or "")
+    for name, rival in (("a_first", "b_second"), ("b_second", "a_first")):
+        loser = record(census, name)
+        assert (loser.state, loser.rivals, loser.contributes) == ("quarantined", (rival,), {})
+        assert "'good' is claimed among engines by a_first (" in (loser.reason or "")
+        assert " and b_second (" in (loser.reason or "")
+    assert "good" not in {name.lower() for name in engines(census)}
+
+
+def test_nobody_takes_a_built_in_name(settings: Settings, install_plugin) -> None:
+    source = """
+        from enginehouse.sdk import SourceSpec, hookimpl
+
+        @hookimpl
+        def enginehouse_sources():
+            return [SourceSpec(scheme="file", fetch="nowhere:fetch")]
+        """
+    install_plugin("aaa", source)
+    census = load_plugins(settings)
+    assert record(census, "builtin").state == "loaded"
+    assert "The built-in one stays." in (record(census, "aaa").reason or "")
+    assert (census.contributions.source("file") or source).fetch != "nowhere:fetch"
+
+
+def test_two_distributions_with_one_plugin_name_are_both_shown_and_not_imported(
+    settings: Settings, install_plugin, tmp_path: Path
+) -> None:
+    trace = tmp_path / "imported"
+    for number in (1, 2):
+        install_plugin("twin", f"open({str(trace)!r}, 'w').close()", module=f"a_twin_{number}")
+    census = load_plugins(settings)
+    twins = [one for one in census.records if one.name.startswith("twin")]
+    assert len(twins) == 2 and len({one.name for one in twins}) == 2
+    assert all("a_twin_1 1.2 and a_twin_2 1.2" in (one.reason or "") for one in twins)
+    assert not trace.exists()
+
+
+def test_one_that_gives_a_name_twice_is_named(settings: Settings, install_plugin) -> None:
+    install_plugin("echo", GOOD.replace("return [", "return 2 * ["))
+    assert "gives the name 'good' twice" in (record(load_plugins(settings), "echo").reason or "")
+
+
+def test_what_a_plugin_asks_for_is_in_its_record(settings: Settings, install_plugin) -> None:
+    install_plugin("asks", GOOD + "\n    from enginehouse.sdk import Asks\n    ASKS = Asks(network='for weights')\n")
+    install_plugin("asks_wrongly", GOOD.replace('"good"', '"g2"') + "\n    ASKS = {'network': 'yes'}\n")
+    census = load_plugins(settings)
+    assert record(census, "asks").asks.network == "for weights"
+    assert "it must be enginehouse.sdk.Asks" in (record(census, "asks_wrongly").reason or "")
+
+
+def test_readers_see_a_change_of_plugins_whole(settings: Settings, install_plugin) -> None:
+    install_plugin("good", GOOD)
+    census = load_plugins(settings)
+    before = census.contributions.still()
+    went = census.exchange(["good"], [])
+    assert "good" not in engines(census) and census.record("good") is None
+    assert "good" in {engine.name for engine in before.engines}
+    census.exchange((), went)
+    assert record(census, "good").state == "loaded" and "good" in engines(census)
 
 
 def test_a_failing_choice_passes_to_the_next_plugin(settings: Settings, install_plugin) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -73,79 +73,155 @@ def _check_fields(item: Any) -> None:
             raise InvalidSpec(f"{type(item).__name__} {label(item)!r}: field {field.name!r}: {error}.") from error
 
 
+Claim = tuple[str, str]  # a kind ("engines"), and a name as it is looked up
+Named = dict[str, dict[str, Any]]  # one plugin's nouns, by kind and name
+
+
+class _Held(NamedTuple):
+    """What readers see: made anew for each change and put into place in one step, never changed."""
+
+    items: Named
+    owners: dict[Claim, str]
+
+
 class Contributions:
-    """All nouns of all loaded plugins, by kind and by lower-case name."""
+    """All nouns of all loaded plugins, by kind and by lower-case name. A reader sees a change whole or not at all."""
 
     def __init__(self) -> None:
-        self._items: dict[str, dict[str, Any]] = {noun.name: {} for noun in NOUNS.values()}
+        self._plugins: dict[str, Named] = {}
         self._registered: dict[str, ModelFamily] = {}
+        self._held = _merged({})
 
-    def add(self, answers: dict[str, list[Any]]) -> None:
-        """Takes all answers of one plugin, or none: InvalidSpec when a name is taken or given twice."""
-        new: dict[str, dict[str, Any]] = {}
-        for hook, items in answers.items():
-            kind = NOUNS[hook].name
-            new[kind] = self._fresh(kind, items)
-        for kind, named in new.items():
-            self._items[kind].update(named)
+    def add(self, answers: dict[str, list[Any]], plugin: str = "") -> None:
+        """Takes all answers of one plugin, in place of those it gave before, or none: InvalidSpec when a name is
+        taken or given twice."""
+        self.take({plugin: named(answers)})
+
+    def take(self, plugins: dict[str, Named], without: Collection[str] = ()) -> None:
+        """Takes what several plugins bring, each in place of what it brought before, and lets go of what those of
+        `without` brought: all in one step, or nothing. Raises InvalidSpec when a name is taken."""
+        kept = {name: nouns for name, nouns in self._plugins.items() if name not in {*plugins, *without}}
+        for plugin, nouns in plugins.items():
+            for claim in _claims(nouns):
+                self._refuse_taken(claim, plugin, kept)
+            kept[plugin] = nouns
+        self._plugins, self._held = kept, _merged(kept)
+
+    def still(self) -> Contributions:
+        """All of this as it is now: what plugins bring does not change in it."""
+        copy = Contributions()
+        copy._plugins, copy._held, copy._registered = self._plugins, self._held, self._registered
+        return copy
+
+    def of(self, plugin: str) -> Named:
+        """What one plugin brings."""
+        return self._plugins.get(plugin, {})
+
+    def owner(self, kind: str, item: Any) -> str | None:
+        """The plugin that brings an item; None for what a user registered."""
+        return self._held.owners.get((kind, key_of(item)))
+
+    def owners(self) -> Mapping[Claim, str]:
+        """Which plugin brings each name."""
+        return self._held.owners
 
     def adopt(self, family: ModelFamily) -> None:
         """Takes a family that a user registered, beside those of plugins."""
-        self._registered[self._key(family)] = family
+        self._registered[key_of(family)] = family
 
     def withdraw(self, family: ModelFamily) -> None:
         """Forgets a family that a user registered."""
-        self._registered.pop(self._key(family), None)
+        self._registered.pop(key_of(family), None)
 
-    def _fresh(self, kind: str, items: list[Any]) -> dict[str, Any]:
-        named: dict[str, Any] = {}
-        for item in items:
-            key = self._key(item)
-            if key in named or key in self._items[kind]:
-                raise InvalidSpec(f"The name {label(item)!r} is taken among {kind.replace('_', ' ')}; choose another.")
-            named[key] = item
-        return named
+    def registered(self, claim: Claim) -> bool:
+        """Whether a user registered a family of that name."""
+        return claim[0] == "families" and claim[1] in self._registered
 
-    @staticmethod
-    def _key(item: Any) -> str:
-        name = label(item).lower()
-        if isinstance(item, ParserSpec):
-            return _parser_key(name, item.kind)
-        return f"{item.model_type.lower()}/{name}" if isinstance(item, ModelFamily) else name
+    def _refuse_taken(self, claim: Claim, plugin: str, kept: dict[str, Named]) -> None:
+        holder = next((name for name, nouns in kept.items() if claim[1] in nouns.get(claim[0], {})), None)
+        if holder is not None:
+            raise InvalidSpec(
+                f"The name {claim[1]!r} is taken among {claim[0].replace('_', ' ')}: both {holder or 'another'} and "
+                f"{plugin or 'this plugin'} bring it; choose another."
+            )
 
     @property
     def model_types(self) -> tuple[ModelType, ...]:
-        return tuple(self._items["model_types"].values())
+        return tuple(self._held.items["model_types"].values())
 
     @property
     def families(self) -> tuple[ModelFamily, ...]:
         """Those of plugins, then those that users registered."""
-        return (*self._items["families"].values(), *self._registered.values())
+        return (*self._held.items["families"].values(), *self._registered.values())
 
     @property
     def engines(self) -> tuple[EngineSpec, ...]:
-        return tuple(self._items["engines"].values())
+        return tuple(self._held.items["engines"].values())
 
     def model_type(self, name: str) -> ModelType | None:
-        found = self._items["model_types"].get(name.lower())
+        found = self._held.items["model_types"].get(name.lower())
         return found if isinstance(found, ModelType) else None
 
     def family(self, model_type: str, name: str) -> ModelFamily | None:
         key = f"{model_type.lower()}/{name.lower()}"
-        found = self._items["families"].get(key) or self._registered.get(key)
+        found = self._held.items["families"].get(key) or self._registered.get(key)
         return found if isinstance(found, ModelFamily) else None
 
     def source(self, scheme: str) -> SourceSpec | None:
-        found = self._items["sources"].get(scheme.lower())
+        found = self._held.items["sources"].get(scheme.lower())
         return found if isinstance(found, SourceSpec) else None
 
     def provisioner(self, name: str) -> ProvisionerSpec | None:
-        found = self._items["provisioners"].get(name.lower())
+        found = self._held.items["provisioners"].get(name.lower())
         return found if isinstance(found, ProvisionerSpec) else None
 
     def parser(self, name: str, kind: str) -> ParserSpec | None:
-        found = self._items["parsers"].get(_parser_key(name, kind))
+        found = self._held.items["parsers"].get(_parser_key(name, kind))
         return found if isinstance(found, ParserSpec) else None
+
+
+def named(answers: dict[str, list[Any]]) -> Named:
+    """One plugin's answers by kind and name. Raises InvalidSpec when it gives a name twice."""
+    nouns: Named = {}
+    for hook, items in answers.items():
+        kind = NOUNS[hook].name
+        nouns[kind] = {}
+        for item in items:
+            if key_of(item) in nouns[kind]:
+                raise InvalidSpec(f"It gives the name {label(item)!r} twice among its {kind.replace('_', ' ')}.")
+            nouns[kind][key_of(item)] = item
+    return nouns
+
+
+def key_of(item: Any) -> str:
+    """The name by which an item is looked up among those of its kind."""
+    name = label(item).lower()
+    if isinstance(item, ParserSpec):
+        return _parser_key(name, item.kind)
+    return f"{item.model_type.lower()}/{name}" if isinstance(item, ModelFamily) else name
+
+
+def _claims(nouns: Named) -> Iterator[Claim]:
+    return ((kind, key) for kind, items in nouns.items() for key in items)
+
+
+def find_clashes(plugins: dict[str, Named]) -> dict[Claim, tuple[str, ...]]:
+    """Names that several plugins bring, with those plugins."""
+    claimants: dict[Claim, list[str]] = {}
+    for plugin, nouns in plugins.items():
+        for claim in _claims(nouns):
+            claimants.setdefault(claim, []).append(plugin)
+    return {claim: tuple(names) for claim, names in claimants.items() if len(names) > 1}
+
+
+def _merged(plugins: dict[str, Named]) -> _Held:
+    items: Named = {noun.name: {} for noun in NOUNS.values()}
+    owners: dict[Claim, str] = {}
+    for plugin, nouns in plugins.items():
+        for kind, found in nouns.items():
+            items[kind].update(found)
+            owners.update(((kind, key), plugin) for key in found)
+    return _Held(items, owners)
 
 
 def _parser_key(name: str, kind: str) -> str:

@@ -1,68 +1,76 @@
-"""Plugins: found through entry points, imported inside a guard, asked for what they contribute.
-
-Our own loader instead of pluggy's, which stops at the first broken plugin: the block list is read before
-importing, each import and each hook has a time limit, and a plugin that fails loses only itself.
-"""
+"""Plugins: all that are installed, what became of each, and what those in use contribute and decide."""
 
 from __future__ import annotations
 
 import logging
-import time
-import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
-import importlib_metadata
 import msgspec
 import pluggy
-from packaging.requirements import Requirement
-from packaging.version import Version
 
-from ..sdk import EngineSpec, InvalidSpec, ModelFamily, Requirements, Variant, hooks
-from .contributions import NOUNS, Contributions, check_answer, label
+from ..sdk import EngineSpec, ModelFamily, Requirements, Variant, hooks
+from .contributions import Contributions, find_clashes
+from .plugin_loading import BUILTIN, Met, PluginRecord, find_entries, meet, say
+from .plugin_shelf import Shelf
 from .requirements import add_requirements, check_requirements, own_requirements
 from .settings import Settings
 from .time_limit import within
 
-GROUP = "enginehouse"
-CORE = "enginehouse-core"
-BUILTIN = "builtin"
+__all__ = ["PluginCensus", "PluginRecord", "blocked_names", "load_plugins"]
+
+BLOCK_LIST = "blocked_plugins.txt"
 
 logger = logging.getLogger(__name__)
-
-State = Literal["loaded", "blocked", "incompatible", "quarantined"]
-
-
-class PluginRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a plugin. contributes: names by kind; reason and traceback: why it is not loaded."""
-
-    name: str
-    state: State
-    distribution: str | None = None
-    version: str | None = None
-    contributes: dict[str, list[str]] = {}
-    import_seconds: float | None = None
-    reason: str | None = None
-    traceback: str | None = None
 
 
 class PluginCensus:
     """All plugins, what became of each, and all that the loaded ones contribute."""
 
-    def __init__(self, pluggy_manager: pluggy.PluginManager, settings: Settings) -> None:
-        self._pluggy = pluggy_manager
+    def __init__(self, settings: Settings) -> None:
+        self._pluggy = pluggy.PluginManager(hooks.PROJECT)
+        self._pluggy.add_hookspecs(hooks)
         self._seconds = settings.plugin_seconds
         self._records: dict[str, PluginRecord] = {}
+        self._in_use: dict[str, Met] = {}
         self.contributions = Contributions()
 
     @property
     def records(self) -> tuple[PluginRecord, ...]:
         return tuple(self._records.values())
 
+    def record(self, name: str) -> PluginRecord | None:
+        return self._records.get(name)
+
     def add(self, record: PluginRecord) -> None:
         self._records[record.name] = record
+
+    def begin(self, met: Sequence[Met | PluginRecord]) -> None:
+        """Takes in all that were met, but those that claim the same name: of these none."""
+        able = {one.record.name: one for one in met if isinstance(one, Met)}
+        losers = _losers(able)
+        self.exchange((), [one for name, one in able.items() if name not in losers])
+        self._records.clear()  # to be listed in the order in which they were met
+        for one in met:
+            record = one if isinstance(one, PluginRecord) else losers.get(one.record.name, one.record)
+            self.add(_apart(record, self._records))
+
+    def exchange(self, gone: Collection[str], come: Collection[Met]) -> list[Met]:
+        """Lets go of some plugins and takes in others, in one step; those that went, to be brought back by the same
+        means. A plugin that comes takes the place of one of its name. Raises InvalidSpec when a name is taken; then
+        nothing has changed."""
+        self.contributions.take({one.record.name: one.nouns for one in come}, without=gone)
+        names = dict.fromkeys((*gone, *(one.record.name for one in come)))
+        went = [self._in_use.pop(name) for name in names if name in self._in_use]
+        for one in went:
+            self._pluggy.unregister(name=one.record.name)
+            del self._records[one.record.name]
+        for one in come:
+            self._pluggy.register(one.module, one.record.name)
+            self._in_use[one.record.name] = one
+            self.add(one.record)
+        return went
 
     def choose_engine(
         self, family: ModelFamily, variant: Variant, candidates: tuple[EngineSpec, ...]
@@ -96,19 +104,17 @@ class PluginCensus:
         except Exception as error:  # foreign code; the next plugin is asked
             logger.exception("plugin %s failed at %s", plugin, hook)
             record = self._records[plugin]
-            self.add(msgspec.structs.replace(record, reason=f"{hook}: {_say(error)}"))
+            self.add(msgspec.structs.replace(record, reason=f"{hook}: {say(error)}"))
             return None
 
 
 def load_plugins(settings: Settings) -> PluginCensus:
     """Loads every installed plugin. Never raises because of one: its record says what happened."""
-    manager = pluggy.PluginManager(hooks.PROJECT)
-    manager.add_hookspecs(hooks)
-    census = PluginCensus(manager, settings)
-    blocked = blocked_names(settings)
-    for entry in _entry_points():
-        record = _load(entry, manager, census, blocked, settings.plugin_seconds)
-        census.add(record)
+    census = PluginCensus(settings)
+    shelf = Shelf(settings.home)
+    shelf.open()
+    census.begin([shelf.place(one) for one in meet(find_entries(), blocked_names(settings), settings.plugin_seconds)])
+    for record in census.records:
         if record.state == "quarantined":
             logger.warning("plugin %s is quarantined: %s", record.name, record.reason)
     return census
@@ -116,95 +122,36 @@ def load_plugins(settings: Settings) -> PluginCensus:
 
 def blocked_names(settings: Settings) -> frozenset[str]:
     """Names in the settings and, one a line, in the home's blocked_plugins.txt."""
-    file = settings.home / "blocked_plugins.txt"
+    file = settings.home / BLOCK_LIST
     lines = file.read_text("utf-8").splitlines() if file.is_file() else []
     return frozenset(settings.blocked) | {line.strip() for line in lines if line.strip() and line[0] != "#"}
 
 
-def _entry_points() -> list[importlib_metadata.EntryPoint]:
-    """The built-in plugin first, so that nobody can take its names; then by name, for the same order everywhere."""
-    return sorted(importlib_metadata.entry_points(group=GROUP), key=lambda entry: (entry.name != BUILTIN, entry.name))
+def _losers(able: dict[str, Met]) -> dict[str, PluginRecord]:
+    """Those of which another claims a name: none of them is taken, but the built-in one, whose names are safe."""
+    losers: dict[str, PluginRecord] = {}
+    for (kind, key), names in find_clashes({name: one.nouns for name, one in able.items()}).items():
+        told = " and ".join(able[name].record.called for name in names)
+        kept = [name for name in names if name == BUILTIN]
+        outcome = "The built-in one stays." if kept else "None of them is loaded."
+        reason = (
+            f"The name {key!r} is claimed among {kind.replace('_', ' ')} by {told}. {outcome} Block or uninstall one "
+            "of them: `enginehouse plugins block NAME`."
+        )
+        for name in set(names) - set(kept):
+            rivals = tuple(other for other in names if other != name)
+            losers[name] = msgspec.structs.replace(
+                able[name].record, state="quarantined", contributes={}, reason=reason, rivals=rivals
+            )
+    return losers
 
 
-def _load(
-    entry: importlib_metadata.EntryPoint,
-    manager: pluggy.PluginManager,
-    census: PluginCensus,
-    blocked: frozenset[str],
-    seconds: float,
-) -> PluginRecord:
-    distribution = entry.dist
-    record = PluginRecord(
-        name=entry.name,
-        state="quarantined",
-        distribution=distribution.name if distribution else None,
-        version=distribution.version if distribution else None,
-    )
-    if entry.name in blocked:
-        return msgspec.structs.replace(record, state="blocked", reason="It is on the block list.")
-    misfit = _misfit(distribution.requires if distribution else None)
-    if misfit:
-        return msgspec.structs.replace(record, state="incompatible", reason=misfit)
-    try:
-        return _take_in(entry, manager, census, record, seconds)
-    except BaseException as error:  # foreign code may raise anything, even SystemExit
-        if isinstance(error, KeyboardInterrupt):
-            raise
-        _forget(manager, entry.name)
-        return msgspec.structs.replace(record, reason=_say(error), traceback=traceback.format_exc())
-
-
-def _misfit(requires: Iterable[str] | None) -> str | None:
-    """Why a plugin's metadata does not fit this core, read before anything of it is imported."""
-    here = Version(importlib_metadata.version(CORE))
-    for requirement in map(Requirement, requires or ()):
-        if requirement.name != CORE or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
-            continue
-        if not requirement.specifier.contains(here, prereleases=True):
-            return f"It asks for {CORE}{requirement.specifier}, this is {here}."
-    return None
-
-
-def _take_in(
-    entry: importlib_metadata.EntryPoint,
-    manager: pluggy.PluginManager,
-    census: PluginCensus,
-    record: PluginRecord,
-    seconds: float,
-) -> PluginRecord:
-    if any(known.name == entry.name for known in census.records):
-        raise InvalidSpec(f"Another installed plugin is called {entry.name!r} too; uninstall one of them.")
-    start = time.perf_counter()
-    module: ModuleType = within(seconds, entry.load, f"import of plugin {entry.name}")
-    record = msgspec.structs.replace(record, import_seconds=time.perf_counter() - start)
-    manager.register(module, entry.name)
-    manager.check_pending()
-    answers = {hook: _collect(manager, module, hook, entry.name, seconds) for hook in NOUNS}
-    census.contributions.add(answers)
-    named = {NOUNS[hook].name: [label(item) for item in items] for hook, items in answers.items() if items}
-    return msgspec.structs.replace(record, state="loaded", contributes=named)
-
-
-def _collect(manager: pluggy.PluginManager, module: ModuleType, hook: str, plugin: str, seconds: float) -> list[Any]:
-    for impl in getattr(manager.hook, hook).get_hookimpls():
-        if impl.plugin is module:
-            return within(seconds, partial(_ask, hook, impl.function), f"{plugin}: {hook}")
-    return []
+def _apart(record: PluginRecord, known: Collection[str]) -> PluginRecord:
+    """Of two plugins of one name both are to be seen."""
+    if record.name in known and record.state != "loaded":
+        return msgspec.structs.replace(record, name=f"{record.name} of {record.distribution}")
+    return record
 
 
 def _ask_requirements(function: Callable[[], Any]) -> Requirements | None:
     return check_requirements(function())
-
-
-def _ask(hook: str, function: Callable[[], Any]) -> list[Any]:
-    return check_answer(hook, function())
-
-
-def _forget(manager: pluggy.PluginManager, name: str) -> None:
-    if manager.has_plugin(name):
-        manager.unregister(name=name)
-
-
-def _say(error: BaseException) -> str:
-    text = str(error).strip() or "no message"
-    return text if isinstance(error, InvalidSpec) else f"{type(error).__name__}: {text}"

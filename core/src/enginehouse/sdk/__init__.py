@@ -3,6 +3,7 @@
 Needs the standard library, msgspec and pluggy, nothing else.
 """
 
+from .asks import Asks
 from .chat import ChatChunk, ChatCompletion, ChatRequest, Message, Tool, Usage
 from .completions import Completion, CompletionRequest
 from .constraints import Constraint, ConstraintKind
@@ -76,6 +77,7 @@ from .worker import ExitRecord, Failure, Health, RunnerOrder, WorkerOrder
 __all__ = [
     "AUXILIARY",
     "TASKS",
+    "Asks",
     "BadRequest",
     "Build",
     "Cancelled",
