@@ -8,6 +8,7 @@ import logging
 from ..sdk import Cancelled, EnginehouseError, LaunchFailed
 from .amending import amend
 from .amendment import Amendment
+from .environments.needs import KeptLock
 from .ground import Ground
 from .idleness import Idleness
 from .launch_request import LaunchRequest
@@ -228,7 +229,14 @@ class Deployment:
             model_uid=self.uid, replica_id=place.replica_id, created_ts=standing.declared.created_ts, plan=plan
         )
         around = Surroundings(
-            ground.census, ground.settings, ground.loading, standing.diary.note, self._on_change, self.loads
+            census=ground.census,
+            settings=ground.settings,
+            loading=ground.loading,
+            note=standing.diary.note,
+            changed=self._on_change,
+            loads=self.loads,
+            kept=lambda: standing.declared.environment,
+            keep=self._keep_lock,
         )
         was_ready = standing.was_ready and place.replica_id not in standing.added
         standing.crew.begin(assignment, around, adopted, was_ready)
@@ -272,6 +280,11 @@ class Deployment:
         await standing.declaration.note(error=reason, desired=desired)
         publish(standing)
         standing.settled.set()
+
+    def _keep_lock(self, kept: KeptLock) -> None:
+        standing = self._standing
+        if standing.declared.environment != kept:
+            standing.diary.soon(standing.declaration.note(environment=kept))
 
     def _on_change(self) -> None:
         take_stock(self._standing)

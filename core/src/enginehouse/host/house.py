@@ -13,6 +13,8 @@ from .adoption import adopt_workers
 from .autostart import Autostart
 from .contributions import Contributions
 from .deployments import Deployments
+from .environments.holding import sweep
+from .environments.shelf import Shelf
 from .ground import Ground
 from .home import held_home, private_folder
 from .kept_responses import KeptResponses
@@ -70,6 +72,7 @@ async def open_house(settings: Settings, departure: Departure | None = None) -> 
     with held_home(settings.home, f"{settings.host}:{settings.port}"):
         private_folder(settings.workers_folder)
         clear_removed(settings.home)
+        sweep(Shelf(settings.home))
         census = load_plugins(settings)
         registrations = Registrations(census.contributions, settings.home)
         registrations.load()

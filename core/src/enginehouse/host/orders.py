@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -151,12 +151,22 @@ def _parser(family: ModelFamily, name: str | None, kind: str, contributions: Con
 
 
 def _variables(plan: Plan, devices: tuple[str, ...], environment: Environment) -> dict[str, str]:
-    variables: dict[str, Any] = {**environment.variables, **(plan.request.envs or {})}
+    variables: dict[str, Any] = _joined(plan.request.envs or {}, environment.variables)
     if plan.device == "cuda":
         variables["CUDA_VISIBLE_DEVICES"] = ",".join(label.partition(":")[2] for label in devices)
     elif plan.device == "cpu":
         variables.setdefault("CUDA_VISIBLE_DEVICES", "")
     return {name: str(value) for name, value in variables.items()}
+
+
+def _joined(asked: Mapping[str, Any], sealed: Mapping[str, str]) -> dict[str, Any]:
+    """A launch's variables and those of its environment, which keep the server's packages out and so prevail."""
+    paths = {
+        name: os.pathsep.join((sealed[name], str(asked[name])))
+        for name in ("PATH", "PYTHONPATH")
+        if sealed.get(name) and asked.get(name)
+    }
+    return {**asked, **sealed, **paths}
 
 
 def _write(file: Path, content: bytes) -> None:

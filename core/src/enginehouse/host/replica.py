@@ -10,10 +10,14 @@ from collections.abc import Callable
 
 import msgspec
 
-from ..sdk import EnginehouseError, FetchProgress, LaunchFailed
-from .environments import provide_environment
+from ..sdk import EnginehouseError, FetchProgress, LaunchFailed, Step
+from .environments.carriers import with_carried
+from .environments.needs import KeptLock
+from .environments.provider import Grant, Wish, provide_environment
+from .environments.telling import share_of, tell_made, tell_step
 from .loads import Attempt, Loads, Subject
 from .orders import Assignment, Workshop, prepare_worker, remove_worker
+from .planning import Plan
 from .plugins import PluginCensus
 from .routing import Replica
 from .settings import Settings
@@ -24,6 +28,7 @@ from .worker import Worker, describe_exit, start_worker
 STEADY_SECONDS = 60.0  # a worker that was ready for so long did not fail for the reason of the one before
 LONGEST_PAUSE = 60.0  # between restarts: long enough to cost nothing, short enough to come back soon
 DOWNLOAD_SHARE = 0.8  # of the progress shown, as clients know it
+BUILD_SHARE = 0.1  # of an environment, where one is built; what is left is for the load
 FIRST_KNOCK, LAST_KNOCK = 0.02, 0.1  # seconds between looks at a loading worker, growing
 
 logger = logging.getLogger(__name__)
@@ -35,7 +40,8 @@ class GaveUp(Exception):
 
 class Surroundings(msgspec.Struct, frozen=True):
     """What a replica needs from its deployment. changed: called after each change of the replica;
-    loads: where it counts how long a start took."""
+    loads: where it counts how long a start took. kept: the lock that the deployment runs with; keep: called with the
+    lock that it runs with from now on."""
 
     census: PluginCensus
     settings: Settings
@@ -43,6 +49,8 @@ class Surroundings(msgspec.Struct, frozen=True):
     note: Callable[[Event], None]
     changed: Callable[[], None]
     loads: Loads
+    kept: Callable[[], KeptLock | None]
+    keep: Callable[[KeptLock], None]
 
 
 class ReplicaLife:
@@ -60,6 +68,7 @@ class ReplicaLife:
         self.progress, self.stage = 0.0, "pending"
         self.context_length: int | None = None
         self.downloads: dict[str, FetchProgress] = {}
+        self._fetched = DOWNLOAD_SHARE  # the progress at which loading begins
         self._around = surroundings
 
     async def run(self, adopted: Worker | None = None) -> None:
@@ -114,7 +123,7 @@ class ReplicaLife:
         async with self._around.loading:
             with self._around.loads.attempt(self._subject()) as attempt:
                 self.worker = await self._start(attempt)
-                self._at("LOADING", "loading", DOWNLOAD_SHARE)
+                self._at("LOADING", "loading", self._fetched)
                 with attempt.phase("load"):
                     await self._until_ready(self.worker)
             return self.worker
@@ -129,8 +138,8 @@ class ReplicaLife:
         with attempt.phase("weights"):
             weights = await fetch_weights(plan.source, contributions, home, self._downloading)
         with attempt.phase("environment"):
-            environment = await provide_environment(plan.environment, contributions, home)
-        workshop = Workshop(weights=weights, environment=environment)
+            granted = await self._provide(plan)
+        workshop = Workshop(weights=weights, environment=granted.environment)
         order = prepare_worker(self.assignment, workshop, contributions, self._around.settings)
         try:
             with attempt.phase("start"):
@@ -138,6 +147,22 @@ class ReplicaLife:
         except BaseException:  # also when cancelled: no folder stays without a worker
             remove_worker(order)
             raise
+
+    async def _provide(self, plan: Plan) -> Grant:
+        around, assignment = self._around, self.assignment
+        wish = Wish(
+            need=with_carried(plan.environment, plan, around.census),
+            asked_by=assignment.model_uid,
+            since=assignment.created_ts,
+            kept=around.kept(),
+        )
+        self._fetched = DOWNLOAD_SHARE
+        granted = await provide_environment(wish, around.census.contributions, around.settings, self._building)
+        if granted.kept:
+            around.keep(granted.kept)
+        if granted.made:
+            self._note("INFO", tell_made(granted.made))
+        return granted
 
     async def _until_ready(self, worker: Worker) -> None:
         deadline = time.monotonic() + self._around.settings.launch_seconds
@@ -148,7 +173,7 @@ class ReplicaLife:
                 self.context_length = health.context_length
                 return
             if health:
-                share = DOWNLOAD_SHARE + (1 - DOWNLOAD_SHARE) * health.progress
+                share = self._fetched + (1 - self._fetched) * health.progress
                 self._at("LOADING", health.stage or "loading", share)
             if time.monotonic() > deadline:
                 seconds = self._around.settings.launch_seconds
@@ -202,6 +227,10 @@ class ReplicaLife:
         done = sum(one.done_bytes for one in self.downloads.values())
         total = sum(one.total_bytes or one.done_bytes for one in self.downloads.values())
         self._at("LOADING", "downloading", DOWNLOAD_SHARE * done / total if total else 0.0)
+
+    def _building(self, step: Step) -> None:
+        self._fetched = DOWNLOAD_SHARE + BUILD_SHARE
+        self._at("LOADING", tell_step(step), DOWNLOAD_SHARE + BUILD_SHARE * share_of(step))
 
     def _at(self, status: Status, stage: str, progress: float) -> None:
         self.status, self.stage, self.progress = status, stage, progress

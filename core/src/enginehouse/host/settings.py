@@ -30,6 +30,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     responses_kept, responses_seconds: responses of `/v1/responses` that are kept for each key, and how long; 0 keeps
         none. ENGINEHOUSE_RESPONSES_KEPT, ENGINEHOUSE_RESPONSES_SECONDS.
     launch_seconds: a worker gets so long to load; ENGINEHOUSE_LAUNCH_SECONDS.
+    environment_seconds: an environment gets so long to be resolved and built; ENGINEHOUSE_ENVIRONMENT_SECONDS.
+    environment_reserve_bytes: left free on the disk where it is built; ENGINEHOUSE_ENVIRONMENT_RESERVE_BYTES.
     restart_limit: failures in a row before a deployment is given up; restart_seconds: first back-off, doubled
         each time up to a minute.
     body_bytes: largest request body; ENGINEHOUSE_BODY_BYTES.
@@ -60,6 +62,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     responses_kept: Annotated[int, msgspec.Meta(ge=0)] = 1000
     responses_seconds: Annotated[float, msgspec.Meta(ge=0)] = 30 * 24 * 3600.0
     launch_seconds: float = 3600.0
+    environment_seconds: Annotated[float, msgspec.Meta(gt=0)] = 3600.0
+    environment_reserve_bytes: Annotated[int, msgspec.Meta(ge=0)] = 1 * 2**30
     restart_limit: int = 5
     restart_seconds: float = 1.0
     body_bytes: int = 64 * 2**20

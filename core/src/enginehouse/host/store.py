@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from ..sdk import EnginehouseError
+from .environments.needs import KeptLock
 from .launch_request import LaunchRequest
 from .placement import Place, first_places
 from .views import Event
@@ -40,6 +41,7 @@ _deployments = sa.Table(
     sa.Column("created_ts", sa.Float, nullable=False),
     sa.Column("replicas", sa.Text),
     sa.Column("footprint_bytes", sa.BigInteger),
+    sa.Column("environment", sa.Text),
 )
 _events = sa.Table(
     "events",
@@ -62,7 +64,7 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
     """A deployment as declared. desired: "failed" when it never came up and shall not be tried again by itself.
 
     replicas: those that shall run; None for as many as the launch asked for. footprint_bytes: what one replica
-    was last measured to hold.
+    was last measured to hold. environment: the lock that it runs with, so that it comes back the same next year.
     """
 
     uid: str
@@ -73,6 +75,7 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
     created_ts: float = 0.0
     replicas: tuple[Place, ...] | None = None
     footprint_bytes: int | None = None
+    environment: KeptLock | None = None
 
     @property
     def places(self) -> tuple[Place, ...]:
@@ -209,12 +212,17 @@ def _put(connection: sa.Connection, declared: Declared) -> None:
         "was_ready": declared.was_ready,
         "error": declared.error,
         "created_ts": declared.created_ts,
-        "replicas": None if declared.replicas is None else msgspec.json.encode(declared.replicas).decode(),
+        "replicas": _json(declared.replicas),
         "footprint_bytes": declared.footprint_bytes,
+        "environment": _json(declared.environment),
     }
     changed = connection.execute(_deployments.update().where(_deployments.c.uid == declared.uid).values(**values))
     if not changed.rowcount:
         connection.execute(_deployments.insert().values(**values))
+
+
+def _json(value: object) -> str | None:
+    return None if value is None else msgspec.json.encode(value).decode()
 
 
 def _remove(connection: sa.Connection, uid: str) -> None:
@@ -231,7 +239,7 @@ def _read_declared(connection: sa.Connection) -> list[Declared]:
             values = {
                 **{str(name): value for name, value in row.items()},
                 "request": msgspec.json.decode(row["request"]),
-                "replicas": msgspec.json.decode(row["replicas"]) if row["replicas"] else None,
+                **{name: msgspec.json.decode(row[name]) if row[name] else None for name in ("replicas", "environment")},
             }
             found.append(msgspec.convert(values, Declared))
         except (msgspec.DecodeError, msgspec.ValidationError) as error:

@@ -1,0 +1,32 @@
+"""Which distributions of the server a worker runs: whose engine and whose parsers its plan names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from ...sdk import EnvironmentNeed
+from ..planning import Plan
+from ..plugins import PluginCensus
+
+
+def with_carried(need: EnvironmentNeed, plan: Plan, census: PluginCensus) -> EnvironmentNeed:
+    """The need, with the distributions that the plan's engine and parsers come from."""
+    named = dict.fromkeys((*need.carried, *_distributions(plan, census)))
+    return msgspec.structs.replace(need, carried=tuple(named))
+
+
+def _distributions(plan: Plan, census: PluginCensus) -> Iterator[str]:
+    used = {("engines", plan.engine), *_parsers(plan, census)}
+    for record in census.records:
+        contributed = {(kind, name) for kind, names in record.contributes.items() for name in names}
+        if record.distribution and used & contributed:
+            yield record.distribution
+
+
+def _parsers(plan: Plan, census: PluginCensus) -> Iterator[tuple[str, str]]:
+    for name, kind in ((plan.family.tool_parser, "tool"), (plan.family.reasoning_parser, "reasoning")):
+        spec = census.contributions.parser(name, kind) if name else None
+        if spec:
+            yield "parsers", spec.name
