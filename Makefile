@@ -6,10 +6,11 @@ ENGINEHOUSE_HOME ?= $(HOME)/.enginehouse
 ENGINEHOUSE_PORT ?= 9997
 export ENGINEHOUSE_HOME
 
-PLUGINS := plugins/miniatures plugins/transformers_engine plugins/llamacpp_engine plugins/sentence_transformers_engine
+PLUGINS := plugins/miniatures plugins/transformers_engine plugins/llamacpp_engine plugins/sentence_transformers_engine \
+           plugins/vllm_engine
 PACKAGES := enginehouse.sdk enginehouse.host enginehouse.runner enginehouse.keeper enginehouse.client \
             enginehouse.builtin enginehouse.server enginehouse.testing enginehouse.cli enginehouse_transformers enginehouse_llamacpp \
-            enginehouse_sentence_transformers enginehouse_miniatures
+            enginehouse_sentence_transformers enginehouse_vllm enginehouse_miniatures
 STAMP := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 LLAMA_INDEX := $(VENV)/llama-index
@@ -25,7 +26,7 @@ $(STAMP): constraints.txt pyproject.toml core/pyproject.toml $(PLUGINS:%=%/pypro
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) --editable 'core[server,hub]' --editable plugins/miniatures \
 	  --editable 'plugins/transformers_engine[runtime]' --editable 'plugins/llamacpp_engine[runtime]' \
-	  --editable 'plugins/sentence_transformers_engine[runtime]' --editable .
+	  --editable 'plugins/sentence_transformers_engine[runtime]' --editable plugins/vllm_engine --editable .
 	touch $(STAMP)
 
 # What tests and checks need on top; a server does without.

@@ -119,7 +119,7 @@ class Hosting:
         except BaseException:  # it is told to the host and raised again
             self.state = "failed"
             raise
-        self._report(1.0, "ready")
+        self.report(1.0, "ready")
         if self.state == "loading":
             self.state = "ready"
 
@@ -136,10 +136,10 @@ class Hosting:
 
     def _build_and_load(self) -> tuple[Any, Awaitable[None] | None]:
         order = self._order
-        self._report(0.0, "importing")
+        self.report(0.0, "importing")
         engine_class = resolve(order.engine)
         engine = engine_class(self._context(resolve(order.options)))
-        self._report(0.0, "loading")
+        self.report(0.0, "loading")
         return engine, engine.load()
 
     def _context(self, options: type[Any]) -> EngineContext:
@@ -158,10 +158,10 @@ class Hosting:
             stop_token_ids=order.stop_token_ids,
             trust_remote_code=order.trust_remote_code,
             tasks=order.tasks,
-            report=self._report,
+            report=self.report,
         )
 
-    def _report(self, progress: float, stage: str) -> None:
+    def report(self, progress: float, stage: str) -> None:
         """May be called from any thread."""
         self._progress = min(max(float(progress), 0.0), 1.0)
         self._stage = stage
