@@ -6,11 +6,11 @@ ENGINEHOUSE_HOME ?= $(HOME)/.enginehouse
 ENGINEHOUSE_PORT ?= 9997
 export ENGINEHOUSE_HOME
 
-PLUGINS := plugins/miniatures plugins/transformers_engine plugins/llamacpp_engine plugins/sentence_transformers_engine \
+PLUGINS := plugins/miniatures plugins/flexible plugins/transformers_engine plugins/llamacpp_engine plugins/sentence_transformers_engine \
            plugins/vllm_engine
 PACKAGES := enginehouse.sdk enginehouse.host enginehouse.runner enginehouse.keeper enginehouse.client \
             enginehouse.builtin enginehouse.server enginehouse.testing enginehouse.cli enginehouse_transformers enginehouse_llamacpp \
-            enginehouse_sentence_transformers enginehouse_vllm enginehouse_miniatures
+            enginehouse_sentence_transformers enginehouse_vllm enginehouse_flexible enginehouse_miniatures
 STAMP := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 LLAMA_INDEX := $(VENV)/llama-index
@@ -24,7 +24,7 @@ install: $(DEV) $(LLAMA_INDEX)/.installed
 $(STAMP): constraints.txt pyproject.toml core/pyproject.toml $(PLUGINS:%=%/pyproject.toml)
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed: set PYTHON=/path/to/python3"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) --editable 'core[server,hub]' --editable plugins/miniatures \
+	$(PIP) --editable 'core[server,hub]' --editable plugins/miniatures --editable plugins/flexible \
 	  --editable 'plugins/transformers_engine[runtime]' --editable 'plugins/llamacpp_engine[runtime]' \
 	  --editable 'plugins/sentence_transformers_engine[runtime]' --editable plugins/vllm_engine --editable .
 	touch $(STAMP)

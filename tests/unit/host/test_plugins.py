@@ -27,7 +27,7 @@ def test_built_ins_come_through_the_same_door(settings: Settings) -> None:
     builtin = record(load_plugins(settings), "builtin")
     assert builtin.state == "loaded"
     assert builtin.distribution == "enginehouse-core"
-    assert {"LLM", "embedding", "flexible"} <= set(builtin.contributes["model_types"])
+    assert {"LLM", "embedding", "rerank"} <= set(builtin.contributes["model_types"])
 
 
 def test_a_good_plugin_is_loaded(settings: Settings, install_plugin) -> None:

@@ -16,6 +16,8 @@ def census(tmp_path_factory: pytest.TempPathFactory) -> PluginCensus:
 def test_enginehouse_model_types(census: PluginCensus) -> None:
     kind = census.contributions.model_type("llm")
     assert kind and kind.name == "LLM" and kind.tasks == ("chat", "generate")
+    infer = census.contributions.task_at("/v1/flexible/infers")
+    assert infer and infer.name == "infer"
 
 
 def test_enginehouse_families(census: PluginCensus) -> None:
@@ -26,6 +28,12 @@ def test_enginehouse_families(census: PluginCensus) -> None:
 
 def test_enginehouse_engines(census: PluginCensus) -> None:
     assert {"transformers", "fake"} <= {engine.name for engine in census.contributions.engines}
+
+
+def test_enginehouse_launchers(census: PluginCensus) -> None:
+    named = {launcher.name: launcher for launcher in census.contributions.launchers}
+    assert "xinference.model.flexible.launchers.yolo" in named["yolo"].aliases
+    assert any(text.startswith("ultralytics") for text in named["yolo"].requirements)
 
 
 def test_enginehouse_sources(census: PluginCensus) -> None:

@@ -37,7 +37,6 @@ def test_errors_survive_a_process_boundary() -> None:
         {"command": "a:b"},
         {"engine": "nocolon"},
         {"tasks": ()},
-        {"tasks": ("fly",)},
         {"formats": ()},
         {"devices": ()},
         {"options": dict},

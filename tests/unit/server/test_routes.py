@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from fastapi import FastAPI
 
+from enginehouse.host.contributed_tasks import RESERVED
 from enginehouse.host.routing import Route
 from enginehouse.sdk import TASKS
 from enginehouse.server.errors import handle_errors
@@ -242,6 +243,36 @@ async def test_the_description_of_the_api(gateway):
     assert launch_body["$ref"].endswith("/LaunchRequest")
     async with gateway.session.get("/docs") as page:
         assert page.status == 200
+
+
+async def test_no_plugins_route_can_stand_before_the_servers_own(gateway):
+    paths = (await gateway.get("/openapi.json"))[1]["paths"]
+    plugins = {task.route for task in gateway.house.catalog.own_tasks}
+    first = {path.split("/")[2] for path in paths if path.startswith("/v1/") and path not in plugins}
+    assert first <= RESERVED
+
+
+async def test_tasks_that_plugins_bring_are_routes_like_others(gateway):
+    tasks = {task["name"]: task for task in (await gateway.get("/v1/tasks"))[1]["tasks"]}
+    assert tasks["chat"]["model_types"] == ["LLM"]
+    infer = tasks["infer"]
+    assert (infer["route"], infer["model_types"], infer["streams"]) == ("/v1/flexible/infers", ["flexible"], True)
+    document = (await gateway.get("/openapi.json"))[1]
+    operation = document["paths"][infer["route"]]["post"]
+    assert operation["operationId"] == "infer" and set(operation["requestBody"]["content"]) == {
+        "application/json",
+        "multipart/form-data",
+    }
+    body = document["components"]["schemas"]["InferRequest"]
+    assert body["additionalProperties"] is True and "rest" not in body["properties"]
+    status, answer = await gateway.get(infer["route"])
+    assert (status, answer["error"]["code"]) == (405, "method_not_allowed")
+    assert infer["route"] in answer["detail"]
+
+
+async def test_launchers_are_listed(gateway):
+    named = {each["name"]: each for each in (await gateway.get("/v1/launchers"))[1]["launchers"]}
+    assert named["onnx"]["launcher"] == "enginehouse_flexible.launchers.onnx:launcher"
 
 
 async def test_real_answers_fit_the_description(gateway):

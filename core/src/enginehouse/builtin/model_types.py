@@ -10,7 +10,6 @@ from ..sdk.model_types import ModelType
 from .registrations import (
     AudioRegistration,
     EmbeddingRegistration,
-    FlexibleRegistration,
     ImageRegistration,
     LLMRegistration,
     RerankRegistration,
@@ -79,12 +78,6 @@ VIDEO = ModelType(
     abilities=("text2video", "image2video", "firstlastframe2video"),
     reports=("model_name", "model_family", "model_revision", "model_ability"),
     registration=VideoRegistration,
+    names_engines=False,  # clients of this API are told nothing about this type
 )
-FLEXIBLE = ModelType(
-    name="flexible",
-    tasks=(),
-    abilities=(),
-    reports=("model_name", "launcher", "launcher_args"),
-    registration=FlexibleRegistration,
-)
-MODEL_TYPES = (LLM, EMBEDDING, RERANK, IMAGE, AUDIO, VIDEO, FLEXIBLE)
+MODEL_TYPES = (LLM, EMBEDDING, RERANK, IMAGE, AUDIO, VIDEO)

@@ -12,7 +12,7 @@ import msgspec
 
 from ..sdk.errors import BadRequest
 from ..sdk.families import ModelFamily, Variant, size_in_billions
-from ..sdk.registrations import Problem, Registration, Weights, one_variant
+from ..sdk.registrations import OneModel, Problem, Registration, Weights, weights_problems
 
 GGUF = "ggufv2"
 Size = int | float | str
@@ -208,50 +208,6 @@ class RerankRegistration(ListsSpecs, frozen=True, kw_only=True):
         )
 
 
-class OneModel(Registration, frozen=True, kw_only=True):
-    """A model of one set of weights, which the document names at its top."""
-
-    model_id: str | None = None
-    model_uri: str | None = None
-    model_revision: str | None = None
-    model_hub: str | None = None
-    model_description: str | None = None
-
-    def weights(self) -> Weights:
-        return Weights(
-            model_id=self.model_id,
-            model_uri=self.model_uri,
-            model_revision=self.model_revision,
-            model_hub=self.model_hub or "huggingface",
-        )
-
-    def problems(self) -> Iterator[Problem]:
-        yield from weights_problems(self.weights(), "model_uri")
-
-    def facts(self) -> dict[str, Any]:
-        return {"model_revision": self.model_revision}
-
-    def words(self) -> tuple[str, ...]:
-        return ()
-
-    def spoken(self) -> tuple[str, ...]:
-        return ()
-
-    def file_format(self) -> str:
-        return "pytorch"
-
-    def family(self, model_type: str) -> ModelFamily:
-        return ModelFamily(
-            name=self.model_name,
-            model_type=model_type,
-            variants=one_variant(self.weights(), self.file_format()),
-            abilities=self.words(),
-            languages=self.spoken(),
-            description=self.model_description or "",
-            facts=self.facts(),
-        )
-
-
 class ImageRegistration(OneModel, frozen=True, kw_only=True):
     """A model that makes, changes or reads images. controlnet: models of the same shape."""
 
@@ -313,29 +269,6 @@ class AudioRegistration(OneModel, frozen=True, kw_only=True):
 
     def facts(self) -> dict[str, Any]:
         return {**super().facts(), "model_family": self.model_family, "multilingual": self.multilingual}
-
-
-class FlexibleRegistration(OneModel, frozen=True, kw_only=True):
-    """Anything a launcher can build. launcher: its name or dotted path; launcher_args: an object, or one as text."""
-
-    launcher: Word
-    launcher_args: str | dict[str, Any] | None = None
-
-    def problems(self) -> Iterator[Problem]:
-        """A launcher may bring its own weights, so that none need be named."""
-        if isinstance(self.launcher_args, str):
-            try:
-                msgspec.json.decode(self.launcher_args or "{}", type=dict[str, Any])
-            except msgspec.DecodeError as error:
-                yield Problem("launcher_args", f"is no JSON object: {error}")
-
-    def facts(self) -> dict[str, Any]:
-        return {**super().facts(), "launcher": self.launcher, "launcher_args": self.launcher_args}
-
-
-def weights_problems(weights: Weights, field: str) -> Iterator[Problem]:
-    if weights.source() is None:
-        yield Problem(field, "is missing; give model_uri (where the weights lie), or model_id (their name on a hub)")
 
 
 def _split(spec: Any) -> Iterator[Any]:

@@ -31,3 +31,5 @@ __all__ = [
     "ServerUnreachable",
     *handlers.__all__,
 ]
+
+__getattr__ = handlers.contributed_handle

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from inspect import Parameter, signature
 from typing import Any
@@ -19,7 +19,7 @@ DEFAULT_ADDRESS = "http://127.0.0.1:9997"
 CONNECT_SECONDS = 5.0  # a machine on the same continent answers a SYN in a fraction of this, a lost packet included
 NOT_FOUND = 404
 
-MODEL_TYPES = ("embedding", "rerank", "image", "video", "audio", "flexible")
+MODEL_TYPES = ("embedding", "rerank", "image", "video", "audio")
 _FILE_TYPE = "application/octet-stream"
 
 _KEEPALIVE_IDLE_SECONDS = 60  # with the next two: a peer that vanished is noticed after a minute and a half
@@ -95,16 +95,21 @@ def explained(action: str, address: str) -> Iterator[None]:
         raise ClientError(action, f"the connection to {address} was lost ({error or type(error).__name__})") from error
 
 
-def handle_kind(model_uid: str, description: dict[str, Any]) -> str:
-    """Which handle suits the model: chat, generate, or its type. Raises ValueError when there is none."""
+def handle_kind(model_uid: str, description: dict[str, Any], contributed: Iterable[str] = ()) -> str:
+    """Which handle suits the model: chat, generate, or its type. contributed: types that plugins bring handles for.
+
+    Raises ValueError when there is none.
+    """
     model_type, abilities = description.get("model_type"), description.get("model_ability") or ()
-    kinds = ("chat", "generate") if model_type == "LLM" else MODEL_TYPES
+    types = (*MODEL_TYPES, *contributed)
+    kinds = ("chat", "generate") if model_type == "LLM" else types
     for kind in kinds:
         if kind in (abilities if model_type == "LLM" else (model_type,)):
             return kind
     raise ValueError(
         f"Model {model_uid!r} is of type {model_type} and can {', '.join(abilities) or 'nothing known'}; this client "
-        f"has handles for LLMs that chat or generate, and for {', '.join(MODEL_TYPES)}."
+        f"has handles for LLMs that chat or generate, and for {', '.join(types)}. Install the plugin that brings its "
+        "type beside the client, too."
     )
 
 

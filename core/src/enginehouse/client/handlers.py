@@ -3,11 +3,13 @@
 >>> from enginehouse.client.handlers import ChatModelHandle
 """
 
+from typing import Any
+
+from . import asynchronous, blocking
 from .asynchronous import (
     AsyncAudioModelHandle,
     AsyncChatModelHandle,
     AsyncEmbeddingModelHandle,
-    AsyncFlexibleModelHandle,
     AsyncGenerateModelHandle,
     AsyncImageModelHandle,
     AsyncModelHandle,
@@ -18,13 +20,13 @@ from .blocking import (
     AudioModelHandle,
     ChatModelHandle,
     EmbeddingModelHandle,
-    FlexibleModelHandle,
     GenerateModelHandle,
     ImageModelHandle,
     ModelHandle,
     RerankModelHandle,
     VideoModelHandle,
 )
+from .contributed import named_by
 
 RESTfulModelHandle = ModelHandle
 RESTfulGenerateModelHandle = GenerateModelHandle
@@ -34,7 +36,6 @@ RESTfulRerankModelHandle = RerankModelHandle
 RESTfulImageModelHandle = ImageModelHandle
 RESTfulVideoModelHandle = VideoModelHandle
 RESTfulAudioModelHandle = AudioModelHandle
-RESTfulFlexibleModelHandle = FlexibleModelHandle
 
 AsyncRESTfulModelHandle = AsyncModelHandle
 AsyncRESTfulGenerateModelHandle = AsyncGenerateModelHandle
@@ -44,20 +45,17 @@ AsyncRESTfulRerankModelHandle = AsyncRerankModelHandle
 AsyncRESTfulImageModelHandle = AsyncImageModelHandle
 AsyncRESTfulVideoModelHandle = AsyncVideoModelHandle
 AsyncRESTfulAudioModelHandle = AsyncAudioModelHandle
-AsyncRESTfulFlexibleModelHandle = AsyncFlexibleModelHandle
 
 __all__ = [
     "AsyncAudioModelHandle",
     "AsyncChatModelHandle",
     "AsyncEmbeddingModelHandle",
-    "AsyncFlexibleModelHandle",
     "AsyncGenerateModelHandle",
     "AsyncImageModelHandle",
     "AsyncModelHandle",
     "AsyncRESTfulAudioModelHandle",
     "AsyncRESTfulChatModelHandle",
     "AsyncRESTfulEmbeddingModelHandle",
-    "AsyncRESTfulFlexibleModelHandle",
     "AsyncRESTfulGenerateModelHandle",
     "AsyncRESTfulImageModelHandle",
     "AsyncRESTfulModelHandle",
@@ -68,14 +66,12 @@ __all__ = [
     "AudioModelHandle",
     "ChatModelHandle",
     "EmbeddingModelHandle",
-    "FlexibleModelHandle",
     "GenerateModelHandle",
     "ImageModelHandle",
     "ModelHandle",
     "RESTfulAudioModelHandle",
     "RESTfulChatModelHandle",
     "RESTfulEmbeddingModelHandle",
-    "RESTfulFlexibleModelHandle",
     "RESTfulGenerateModelHandle",
     "RESTfulImageModelHandle",
     "RESTfulModelHandle",
@@ -84,3 +80,19 @@ __all__ = [
     "RerankModelHandle",
     "VideoModelHandle",
 ]
+
+
+def contributed_handle(name: str) -> Any:
+    """Handles that plugins bring, by both their names: `FlexibleModelHandle`, `RESTfulFlexibleModelHandle`."""
+    named = named_by(name)
+    try:
+        if named is None:
+            raise KeyError(name)
+        is_asynchronous, model_type = named
+        face = asynchronous.handles if is_asynchronous else blocking.handles
+        return face.handle_class(model_type)
+    except KeyError:
+        raise AttributeError(f"The client has no {name!r}; is the plugin that brings it installed?") from None
+
+
+__getattr__ = contributed_handle

@@ -10,12 +10,15 @@ import msgspec
 from ..sdk import (
     EngineSpec,
     InvalidSpec,
+    LauncherSpec,
     ModelFamily,
     ModelType,
     ParserSpec,
     ProvisionerSpec,
     SourceSpec,
+    Task,
 )
+from .contributed_tasks import find_faults
 
 
 class Noun(NamedTuple):
@@ -29,6 +32,7 @@ NOUNS: dict[str, Noun] = {
     "enginehouse_model_types": Noun("model_types", ModelType),
     "enginehouse_families": Noun("families", ModelFamily),
     "enginehouse_engines": Noun("engines", EngineSpec),
+    "enginehouse_launchers": Noun("launchers", LauncherSpec),
     "enginehouse_sources": Noun("sources", SourceSpec),
     "enginehouse_provisioners": Noun("provisioners", ProvisionerSpec),
     "enginehouse_parsers": Noun("parsers", ParserSpec),
@@ -65,8 +69,12 @@ def _check_fields(item: Any) -> None:
     """A struct does not look at its values when it is made; a spec is looked at here, once."""
     for field in msgspec.structs.fields(item):
         value = getattr(item, field.name)
-        if isinstance(value, type):
+        if isinstance(value, type) or field.type is Any:
             continue  # an options struct: EngineSpec itself checks it
+        if field.type == tuple[Task, ...] and isinstance(value, tuple):
+            for task in value:
+                _check_task(item, task)
+            continue
         try:
             msgspec.convert(msgspec.to_builtins(value), field.type)
         except (msgspec.ValidationError, TypeError, NotImplementedError) as error:
@@ -84,6 +92,13 @@ class _Held(NamedTuple):
     owners: dict[Claim, str]
 
 
+def _check_task(kind: Any, task: Any) -> None:
+    """A task's types cannot be looked at as its other fields can."""
+    if not isinstance(task, Task):
+        raise InvalidSpec(f"ModelType {kind.name!r}: own_tasks holds {task!r}, which is no Task.")
+    _check_fields(msgspec.structs.replace(task, chunk=None))
+
+
 class Contributions:
     """All nouns of all loaded plugins, by kind and by lower-case name. A reader sees a change whole or not at all."""
 
@@ -99,12 +114,15 @@ class Contributions:
 
     def take(self, plugins: dict[str, Named], without: Collection[str] = ()) -> None:
         """Takes what several plugins bring, each in place of what it brought before, and lets go of what those of
-        `without` brought: all in one step, or nothing. Raises InvalidSpec when a name is taken."""
+        `without` brought: all in one step, or nothing. Raises InvalidSpec when a name is taken, or a task unknown."""
         kept = {name: nouns for name, nouns in self._plugins.items() if name not in {*plugins, *without}}
         for plugin, nouns in plugins.items():
             for claim in _claims(nouns):
                 self._refuse_taken(claim, plugin, kept)
             kept[plugin] = nouns
+        for plugin, fault in find_faults(kept).items():
+            if plugin in plugins:
+                raise InvalidSpec(fault)
         self._plugins, self._held = kept, _merged(kept)
 
     def still(self) -> Contributions:
@@ -148,6 +166,19 @@ class Contributions:
     @property
     def model_types(self) -> tuple[ModelType, ...]:
         return tuple(self._held.items["model_types"].values())
+
+    @property
+    def own_tasks(self) -> tuple[Task, ...]:
+        """Tasks that plugins bring with their model types."""
+        return tuple(task for kind in self._held.items["model_types"].values() for task in kind.own_tasks)
+
+    def task_at(self, route: str) -> Task | None:
+        """The task of such a plugin that answers at `route`. Asked on the way of requests."""
+        return next((task for task in self.own_tasks if task.route == route), None)
+
+    @property
+    def launchers(self) -> tuple[LauncherSpec, ...]:
+        return tuple(self._held.items["launchers"].values())
 
     @property
     def families(self) -> tuple[ModelFamily, ...]:

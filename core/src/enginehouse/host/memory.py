@@ -78,11 +78,11 @@ def look_at_weights(variant: Variant, place: Path | None) -> Holdings:
         return Holdings(weights=found, basis="the files themselves", shape=shape)
     if variant.weight_bytes:
         return Holdings(weights={"": variant.weight_bytes}, basis="the size that the family gives", shape=shape)
-    return Holdings(
-        weights={"": parameter_bytes(variant.size_in_billions, variant.quantization)},
-        basis="parameters times bits",
-        shape=shape,
-    )
+    try:
+        size = parameter_bytes(variant.size_in_billions, variant.quantization)
+    except BadRequest:  # "0", of registrations whose type knows no sizes
+        return Holdings(weights={}, basis="nothing: no file is here, and no size is known", shape=shape)
+    return Holdings(weights={"": size}, basis="parameters times bits", shape=shape)
 
 
 def read_shape(place: Path) -> ModelShape:

@@ -7,13 +7,14 @@ from typing import Any
 
 import msgspec
 
-from ..sdk import BadRequest, EngineSpec, UnknownOption
+from ..sdk import BadRequest, EngineSpec, UnknownOption, gather_rest
 from .wrong_fields import find_wrong_field
 
 
 def check_options(engine: EngineSpec, given: dict[str, Any]) -> dict[str, Any]:
     """The given options as JSON-ready values of the right types ("8" becomes 8). Raises BadRequest by name."""
     known = engine.options.__struct_fields__
+    given = gather_rest(given, engine.options)
     for name in given:
         if name not in known:
             raise UnknownOption(_unknown(engine, name, known), param=name)

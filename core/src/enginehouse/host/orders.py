@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from ..sdk import CannotRun, EngineSpec, Environment, ModelFamily, ParserSpec, RunnerOrder, Variant, WorkerOrder
+from .contributed_tasks import order_of
 from .contributions import Contributions
 from .home import private_folder, socket_folder
 from .planning import Plan
@@ -116,6 +117,8 @@ def _runner(
     plan: Plan, engine: EngineSpec, workshop: Workshop, contributions: Contributions, settings: Settings
 ) -> RunnerOrder:
     family, request = plan.family, plan.request
+    kind = contributions.model_type(family.model_type)
+    own_tasks = tuple(order_of(task) for task in kind.own_tasks if task.name in plan.tasks) if kind else ()
     reasoning = family.reasoning_parser if request.reasoning_content is not False else None
     return RunnerOrder(
         engine=engine.engine,
@@ -135,6 +138,9 @@ def _runner(
         enable_thinking=request.enable_thinking,
         trust_remote_code=request.trust_remote_code,
         completions_done=settings.completions_done,
+        own_tasks=own_tasks,
+        facts=family.facts,
+        launcher=plan.launcher.launcher if plan.launcher else None,
     )
 
 

@@ -14,6 +14,7 @@ from ..sdk import (
     CannotRun,
     EngineSpec,
     EnvironmentNeed,
+    LauncherSpec,
     ModelFamily,
     NotAllowed,
     NotSupported,
@@ -27,6 +28,7 @@ from .device_choice import choose_devices
 from .devices import Machine
 from .hubs import choose_source
 from .launch_request import LaunchRequest
+from .launchers import find_launcher
 from .matching import Mismatch, mismatches
 from .memory import Estimate
 from .model_folders import family_from_folder
@@ -44,6 +46,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     spread: the devices of each replica; more replicas than planned begin again with the first.
     memory: what one replica will take; None where nobody estimated it.
     device: what the engine is told ("cuda", "mps", "cpu"). options: the engine's, checked.
+    launcher: what builds the model, on an engine that leaves this to launchers.
     """
 
     request: LaunchRequest
@@ -59,6 +62,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     spread: tuple[tuple[str, ...], ...] = ()
     options: dict[str, Any] = {}
     memory: Estimate | None = None
+    launcher: LauncherSpec | None = None
 
     def devices_of(self, replica_id: int) -> tuple[str, ...]:
         """Labels of the devices of one replica; empty for the CPU."""
@@ -87,6 +91,9 @@ def make_plan(request: LaunchRequest, known: Knowledge) -> Plan:
     family = known.drafted or find_family(request, known.contributions)
     variants = _fitting_variants(request, family)
     variant, engine, reason = _choose(request, family, variants, known)
+    options = _options(request, engine)
+    launcher = _launcher(engine, family, options, known.contributions)
+    needed = launcher.requirements if launcher else ()
     places = choose_devices(request, engine, known.machine)
     devices = tuple(dict.fromkeys(device for place in places for device in place))
     return Plan(
@@ -95,15 +102,16 @@ def make_plan(request: LaunchRequest, known: Knowledge) -> Plan:
         variant=variant,
         engine=engine.name,
         reason=reason,
-        tasks=_tasks(engine, family),
+        tasks=_tasks(engine, family, known.contributions),
         source=f"file:{request.model_path}"
         if request.model_path
         else choose_source(variant.sources, request.download_hub, known.model_src),
-        environment=EnvironmentNeed(engine=engine.name, requirements=engine.requirements),
+        environment=EnvironmentNeed(engine=engine.name, requirements=(*engine.requirements, *needed)),
         device=devices[0].kind if devices else "cpu",
         devices=tuple(device.label for device in devices),
         spread=tuple(tuple(device.label for device in place) for place in places) if devices else (),
-        options=_options(request, engine),
+        options=options,
+        launcher=launcher,
     )
 
 
@@ -246,10 +254,17 @@ def _cannot(family: ModelFamily, engines: Iterable[EngineSpec], against: list[Mi
     return f"{family.name} cannot be run here. {lines}."
 
 
-def _tasks(engine: EngineSpec, family: ModelFamily) -> tuple[str, ...]:
-    """What the engine offers and the family is made for; a model without a chat template is not chatted with."""
+def _tasks(engine: EngineSpec, family: ModelFamily, contributions: Contributions) -> tuple[str, ...]:
+    """What the engine offers and the family is made for; a model without a chat template is not chatted with.
+
+    Of tasks that its model type brings, a family that names none is made for all.
+    """
     claimed = set(family.abilities)
-    if claimed & {"chat", "generate"} or not claimed:
+    kind = contributions.model_type(family.model_type)
+    own = {task.name for task in kind.own_tasks} if kind else set()
+    if own:
+        claimed |= set() if own & claimed else own
+    elif claimed & {"chat", "generate"} or not claimed:
         claimed.add("generate")
     return tuple(task for task in engine.offers if task in claimed)
 
@@ -266,6 +281,18 @@ def _options(request: LaunchRequest, engine: EngineSpec) -> dict[str, Any]:
             )
         given["peft_model_config"] = request.peft_model_config
     return check_options(engine, given)
+
+
+def _launcher(
+    engine: EngineSpec, family: ModelFamily, options: dict[str, Any], contributions: Contributions
+) -> LauncherSpec | None:
+    """What builds the model, on an engine with an option `launcher`: what the launch says, else the family."""
+    if "launcher" not in engine.options.__struct_fields__:
+        return None
+    name = options.get("launcher") or family.launcher
+    if not name:
+        raise BadRequest(f"{family.name} names no launcher; say which one builds it.", param="launcher")
+    return find_launcher(str(name), contributions.launchers)
 
 
 def _refuse_other_machines(request: LaunchRequest, known: Knowledge) -> None:

@@ -11,6 +11,7 @@ import msgspec
 import pluggy
 
 from ..sdk import EngineSpec, ModelFamily, Requirements, Variant, hooks
+from .contributed_tasks import find_faults
 from .contributions import Contributions, find_clashes
 from .plugin_loading import BUILTIN, Met, PluginRecord, find_entries, meet, say
 from .plugin_shelf import Shelf
@@ -47,9 +48,11 @@ class PluginCensus:
         self._records[record.name] = record
 
     def begin(self, met: Sequence[Met | PluginRecord]) -> None:
-        """Takes in all that were met, but those that claim the same name: of these none."""
+        """Takes in all that were met, but those that claim the same name, of these none, and those whose tasks cannot
+        be."""
         able = {one.record.name: one for one in met if isinstance(one, Met)}
         losers = _losers(able)
+        losers |= _faulty({name: one for name, one in able.items() if name not in losers})
         self.exchange((), [one for name, one in able.items() if name not in losers])
         self._records.clear()  # to be listed in the order in which they were met
         for one in met:
@@ -144,6 +147,15 @@ def _losers(able: dict[str, Met]) -> dict[str, PluginRecord]:
                 able[name].record, state="quarantined", contributes={}, reason=reason, rivals=rivals
             )
     return losers
+
+
+def _faulty(able: dict[str, Met]) -> dict[str, PluginRecord]:
+    """Those whose model types bring a task that cannot be, or whose engines do what no model type brings."""
+    faults = find_faults({name: one.nouns for name, one in able.items()})
+    return {
+        name: msgspec.structs.replace(able[name].record, state="quarantined", contributes={}, reason=fault)
+        for name, fault in faults.items()
+    }
 
 
 def _apart(record: PluginRecord, known: Collection[str]) -> PluginRecord:

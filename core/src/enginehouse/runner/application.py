@@ -16,7 +16,7 @@ from ..sdk import AUXILIARY, TASKS, EnginehouseError, NotReady, NotSupported, Ov
 from .answers import Answer
 from .chat import chat_answer
 from .completions import completion_answer
-from .decoding import decode_request
+from .contributed import ContributedAnswer
 from .embeddings import EmbeddingAnswer
 from .exchange import ClientGone, Exchange, Receive, Scope, Send
 from .hosting import Hosted, Hosting
@@ -52,6 +52,7 @@ class Application:
         self.idle = asyncio.Event()
         self.idle.set()
         self.answering: set[asyncio.Task[None]] = set()
+        self._own_routes = {task.route: task.name for task in order.own_tasks}
         self._pages: dict[str, Callable[[Exchange], Awaitable[None]]] = {
             "/health": self._health,
             "/metrics": self._show_metrics,
@@ -62,8 +63,8 @@ class Application:
         exchange = Exchange(scope, receive, send)
         method, path = scope["method"], scope["path"]
         try:
-            if method == "POST" and path in _TASK_OF:
-                await self._serve(_TASK_OF[path], exchange)
+            if method == "POST" and (task := _TASK_OF.get(path) or self._own_routes.get(path)):
+                await self._serve(task, exchange)
             elif method == "POST" and path in _AUXILIARY_OF:
                 await self._assist(_AUXILIARY_OF[path], exchange)
             elif method == "GET" and path in self._pages:
@@ -94,8 +95,8 @@ class Application:
         self.metrics.in_flight += 1
         self.idle.clear()
         try:
-            request = decode_request(task, await exchange.body())
-            exchange.rename(request.request_id)
+            request = hosted.read(task, await exchange.body())
+            exchange.rename(getattr(request, "request_id", None))
             answer = await self._prepare(hosted, task, request, exchange.request_id)
             await self._write(exchange, Writer(exchange, answer, self.metrics, arrived))
         except EnginehouseError as error:
@@ -113,7 +114,7 @@ class Application:
         self.metrics.in_flight += 1
         self.idle.clear()
         try:
-            request = decode_request(task, await exchange.body())
+            request = hosted.read(task, await exchange.body())
             exchange.rename(request.request_id)
             await exchange.answer(_encode(await self._ask_tokenizer(hosted, task, request, exchange.request_id)))
         finally:
@@ -129,7 +130,7 @@ class Application:
 
     def _admit(self, task: str) -> Hosted:
         """The engine, if it takes this request now. Raises NotSupported, NotReady or Overloaded."""
-        if task in TASKS and task not in self._order.tasks:
+        if task not in AUXILIARY and task not in self._order.tasks:
             offers = ", ".join(self._order.tasks)
             raise NotSupported(f"Model {self._model_uid!r} does not do {task!r}; it does: {offers}.", param="model")
         state, hosted = self._hosting.state, self._hosting.hosted
@@ -145,6 +146,8 @@ class Application:
 
     async def _prepare(self, hosted: Hosted, task: str, request: Any, request_id: str) -> Answer:
         try:
+            if own := hosted.own_tasks.get(task):
+                return ContributedAnswer(hosted, own.order, request)
             if task == "generate":
                 return completion_answer(hosted, request, request_id)
             if task == "embed":

@@ -18,8 +18,25 @@ _MISSING = re.compile(r"missing required field `(\w+)`")
 
 def decode_request(task: str, body: bytes) -> Any:
     """The task's request struct. Raises BadRequest: what was expected, and in `param` where."""
+    return _decode(_DECODERS[task], body)
+
+
+def decode_body(body: bytes, kind: Any) -> Any:
+    """A body as a value of `kind`. Raises BadRequest likewise."""
+    return _decode(msgspec.json.Decoder(kind), body)
+
+
+def decode_as(value: dict[str, Any], struct: type[msgspec.Struct]) -> Any:
+    """What was decoded already as a struct. Raises BadRequest likewise."""
     try:
-        return _DECODERS[task].decode(body)
+        return msgspec.convert(value, struct)
+    except msgspec.ValidationError as error:
+        raise _wrong_field(str(error)) from error
+
+
+def _decode(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
+    try:
+        return decoder.decode(body)
     except msgspec.ValidationError as error:
         raise _wrong_field(str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

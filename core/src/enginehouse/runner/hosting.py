@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import inspect
 import logging
 import threading
 import traceback
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +21,6 @@ from ..sdk import (
     EnginehouseError,
     Failure,
     Health,
-    InvalidSpec,
     LaunchFailed,
     Message,
     RunnerOrder,
@@ -30,7 +29,10 @@ from ..sdk import (
     WorkerOrder,
 )
 from .calls import ENGINE_THREAD, Method
+from .decoding import decode_request
+from .own_bodies import OwnBody, own_bodies
 from .parsing import ParserClass
+from .targets import resolve
 
 State = Literal["loading", "ready", "draining", "failed"]
 _log = logging.getLogger(__name__)
@@ -51,6 +53,12 @@ class Hosted:
         self.adapters: tuple[str, ...] = tuple(getattr(engine, "adapters", ()))
         self.tool_parser = _parser(order.tool_parser)
         self.reasoning_parser = _parser(order.reasoning_parser)
+        self.own_tasks: dict[str, OwnBody] = own_bodies(order.own_tasks)
+
+    def read(self, task: str, body: bytes) -> Any:
+        """The request in a body, for any task. Raises BadRequest that names the field."""
+        own = self.own_tasks.get(task)
+        return own.read(body) if own else decode_request(task, body)
 
     @property
     def has_chat(self) -> bool:
@@ -87,13 +95,15 @@ def _method(engine: Any, name: str) -> Callable[..., Any]:
 
 
 class Hosting:
-    """From order to engine and back. `state` and progress are what `/health` tells."""
+    """From order to engine and back. `state` and progress are what `/health` tells; resigned: the engine asked that
+    this process ends, and why."""
 
     def __init__(self, order: WorkerOrder, runner: RunnerOrder) -> None:
         self._model_uid = order.model_uid
         self._order = runner
         self.state: State = "loading"
         self.hosted: Hosted | None = None
+        self.resigned: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._progress = 0.0
         self._stage = "starting"
 
@@ -158,22 +168,27 @@ class Hosting:
             stop_token_ids=order.stop_token_ids,
             trust_remote_code=order.trust_remote_code,
             tasks=order.tasks,
+            facts=order.facts,
+            launcher=order.launcher,
             report=self.report,
+            leave=self.leave,
         )
+
+    def leave(self, reason: str) -> None:
+        """The engine asks that this process ends, see `EngineContext.leave`. May be called from any thread."""
+        with suppress(RuntimeError):  # the loop has closed: the process leaves already
+            self.resigned.get_loop().call_soon_threadsafe(self._resign, reason)
+
+    def _resign(self, reason: str) -> None:
+        if not self.resigned.done():
+            self.resigned.set_result(reason)
+            if self.state == "ready":
+                self.state = "draining"
 
     def report(self, progress: float, stage: str) -> None:
         """May be called from any thread."""
         self._progress = min(max(float(progress), 0.0), 1.0)
         self._stage = stage
-
-
-def resolve(target: str) -> Any:
-    """What "module:name" names. Raises InvalidSpec; what the module itself raises passes through."""
-    module_name, _, name = target.partition(":")
-    module = importlib.import_module(module_name)
-    if not hasattr(module, name):
-        raise InvalidSpec(f"{target!r} cannot be found: {module_name} has no {name!r}. Reinstall the plugin.")
-    return getattr(module, name)
 
 
 def _parser(target: str | None) -> ParserClass | None:

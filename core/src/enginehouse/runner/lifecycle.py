@@ -71,7 +71,8 @@ def remove(path: str) -> None:
 
 
 async def live(order: WorkerOrder, folder: Path) -> int:
-    """Serves `order` until told to leave. Returns the exit status: 0 after a drain, 1 when loading failed."""
+    """Serves `order` until told to leave. Returns the exit status: 0 after a drain, 1 when loading failed or the engine
+    asked for the end."""
     if order.runner is None:
         raise EngineFailed("The order holds no `runner`: it is not for a Python engine.")
     hosting = Hosting(order, order.runner)
@@ -85,11 +86,14 @@ async def live(order: WorkerOrder, folder: Path) -> int:
         if loading.done() and (error := loading.exception()):
             write_failure(folder, error)
             return 1
-        await asyncio.wait((leaving, serving), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((leaving, serving, hosting.resigned), return_when=asyncio.FIRST_COMPLETED)
         if serving.done():
             raise EngineFailed("The worker stopped listening on its socket.") from serving.exception()
+        resigns = hosting.resigned.done()
+        if resigns:
+            _keep_failure(folder, Failure(code=EngineFailed.code, message=hosting.resigned.result()))
         await _drain(order, application, hosting)
-        return 0
+        return 1 if resigns else 0
     finally:
         server.leave()
         await asyncio.wait((serving,), timeout=2 * STOP_SECONDS)
@@ -100,10 +104,14 @@ def write_failure(folder: Path, error: BaseException) -> Failure:
     """Leaves failure.json for the host, and the traceback in the log."""
     failure = failure_of(error)
     _log.error("Loading failed: %s\n%s", failure.message, failure.detail)
+    _keep_failure(folder, failure)
+    return failure
+
+
+def _keep_failure(folder: Path, failure: Failure) -> None:
     part = folder / "failure.json.part"
     part.write_bytes(msgspec.json.encode(failure))
     part.replace(folder / "failure.json")
-    return failure
 
 
 def _server(application: Application) -> WorkerServer:

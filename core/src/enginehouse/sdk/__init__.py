@@ -41,8 +41,10 @@ from .errors import (
 from .families import ModelFamily, Variant, size_in_billions
 from .generation import GenerateRequest, Piece, Sampling, TokenLogprob
 from .hooks import hookimpl, hookspec
+from .launchers import LauncherSpec
 from .memory import EstimateMemory, MemoryFacts
 from .model_types import ModelType
+from .open_structs import gather_rest, is_open
 from .parsers import Parser, ParserSpec, ReasoningPart, TextPart, ToolCallPart
 from .provisioners import (
     Build,
@@ -58,7 +60,7 @@ from .provisioners import (
     Resolve,
     Step,
 )
-from .registrations import Problem, Registration, Weights
+from .registrations import OneModel, Problem, Registration, Weights
 from .reranking import RerankAnswer, RerankRequest, ScoreRequest, Scores
 from .sources import (
     Fetch,
@@ -72,7 +74,7 @@ from .sources import (
 )
 from .tasks import AUXILIARY, TASKS, Task
 from .tokens import ConvertIdsRequest, DetokenizeAnswer, DetokenizeRequest, TokenizeAnswer, TokenizeRequest
-from .worker import ExitRecord, Failure, Health, RunnerOrder, WorkerOrder
+from .worker import ExitRecord, Failure, Health, RunnerOrder, TaskOrder, WorkerOrder
 
 __all__ = [
     "AUXILIARY",
@@ -116,6 +118,7 @@ __all__ = [
     "HubReference",
     "InvalidSpec",
     "LaunchFailed",
+    "LauncherSpec",
     "Lock",
     "LockedPackage",
     "Manifest",
@@ -127,6 +130,7 @@ __all__ = [
     "NotAllowed",
     "NotReady",
     "NotSupported",
+    "OneModel",
     "Options",
     "Overloaded",
     "PackageIndexes",
@@ -151,6 +155,7 @@ __all__ = [
     "SourceSpec",
     "Step",
     "Task",
+    "TaskOrder",
     "TextEngine",
     "TextPart",
     "TokenLogprob",
@@ -167,8 +172,10 @@ __all__ = [
     "Weights",
     "WorkerLost",
     "WorkerOrder",
+    "gather_rest",
     "hookimpl",
     "hookspec",
+    "is_open",
     "parse_hub_reference",
     "read_manifest",
     "size_in_billions",

@@ -15,7 +15,6 @@ from .embeddings import EmbedRequest, Vectors
 from .errors import InvalidSpec
 from .generation import GenerateRequest, Piece
 from .reranking import ScoreRequest, Scores
-from .tasks import TASKS
 
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -33,7 +32,8 @@ class EngineSpec(msgspec.Struct, frozen=True, kw_only=True):
     """An engine, light: what it can run, and where its heavy half is.
 
     name: as on the wire, matched without regard to case.
-    tasks: what the heavy class (or the server binary) implements itself. With "generate" comes "chat".
+    tasks: what the heavy class (or the server binary) implements itself: tasks of `enginehouse.sdk.tasks`, or of a
+        model type that a plugin brings. With "generate" comes "chat".
     formats: of weights; see `Variant.format`.
     architectures: shell patterns on names in config.json ("*ForCausalLM"); empty accepts any.
     quantizations: words accepted; empty accepts any.
@@ -88,9 +88,8 @@ def _problems(spec: EngineSpec) -> Iterator[str]:
     for target in filter(None, (spec.engine, spec.command, spec.memory)):
         if not _TARGET.fullmatch(target):
             yield f"{target!r} is not of the form 'module:name'."
-    unknown = sorted(set(spec.tasks) - set(TASKS))
-    if unknown or not spec.tasks:
-        yield f"tasks {unknown or '()'} are unknown; known are {sorted(TASKS)}."
+    if not spec.tasks:
+        yield "`tasks` may not be empty."
     if not spec.formats or not spec.devices:
         yield "`formats` and `devices` may not be empty."
     if not (isinstance(spec.options, type) and issubclass(spec.options, Options)):
@@ -106,6 +105,10 @@ class EngineContext(msgspec.Struct, frozen=True, kw_only=True):
     chat_template: the family's Jinja template, when it replaces the tokenizer's.
     stop_token_ids: end an answer, beside the model's own.
     tasks: what it will be asked, of those that its spec declares.
+    facts: what the model's registration or family says beside all this. launcher: "module:callable" that builds the
+        model, for the engines that run what launchers build.
+    leave: ends this worker with a reason that its events then say, once running requests are answered; the host
+        starts another. For what a process cannot mend in itself: a call that never returns, memory that only grows.
     report: takes progress from 0 to 1 and a short word for the stage while loading.
     """
 
@@ -118,7 +121,10 @@ class EngineContext(msgspec.Struct, frozen=True, kw_only=True):
     stop_token_ids: tuple[int, ...] = ()
     trust_remote_code: bool = False
     tasks: tuple[str, ...] = ()
+    facts: dict[str, Any] = {}
+    launcher: str | None = None
     report: Callable[[float, str], None] = lambda progress, stage: None
+    leave: Callable[[str], None] = lambda reason: None
 
 
 class Engine(Protocol):

@@ -38,7 +38,8 @@ class ModelFamily(msgspec.Struct, frozen=True, kw_only=True):
     context_length: tokens.
     chat_template: a Jinja template that replaces the tokenizer's; None keeps the tokenizer's.
     tool_parser, reasoning_parser: names of parsers (see `enginehouse.sdk.parsers`); None without such a part.
-    facts: more that its model type reports (dimensions, max_tokens, ...), by the wire's names.
+    facts: more that its model type reports (dimensions, max_tokens, ...), by the wire's names. The engine gets them.
+    launcher: name or dotted path of what builds it, for model types whose models are built.
     """
 
     name: str
@@ -55,6 +56,7 @@ class ModelFamily(msgspec.Struct, frozen=True, kw_only=True):
     tool_parser: str | None = None
     reasoning_parser: str | None = None
     facts: dict[str, Any] = {}
+    launcher: str | None = None
 
     def __post_init__(self) -> None:
         if not self.name or not self.variants:

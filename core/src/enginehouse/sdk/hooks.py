@@ -17,6 +17,7 @@ import pluggy
 if TYPE_CHECKING:
     from .engines import EngineSpec
     from .families import ModelFamily, Variant
+    from .launchers import LauncherSpec
     from .model_types import ModelType
     from .parsers import ParserSpec
     from .provisioners import ProvisionerSpec, Requirements
@@ -43,6 +44,12 @@ def enginehouse_families() -> Iterable[ModelFamily]:
 @hookspec
 def enginehouse_engines() -> Iterable[EngineSpec]:
     """Engines this plugin brings, their heavy class named by string. Called once, when the server starts."""
+    return ()
+
+
+@hookspec
+def enginehouse_launchers() -> Iterable[LauncherSpec]:
+    """Builders of models that no engine knows, named by string. Called once, when the server starts."""
     return ()
 
 

@@ -88,3 +88,52 @@ def read_uri(uri: str) -> str:
 def one_variant(weights: Weights, model_format: str, **more: Any) -> tuple[Variant, ...]:
     """The variants of a model whose type knows neither sizes nor quantizations."""
     return (Variant(format=model_format, size_in_billions="0", sources=(weights.source() or "",), **more),)
+
+
+def weights_problems(weights: Weights, field: str) -> Iterator[Problem]:
+    if weights.source() is None:
+        yield Problem(field, "is missing; give model_uri (where the weights lie), or model_id (their name on a hub)")
+
+
+class OneModel(Registration, frozen=True, kw_only=True):
+    """A model of one set of weights, which the document names at its top."""
+
+    model_id: str | None = None
+    model_uri: str | None = None
+    model_revision: str | None = None
+    model_hub: str | None = None
+    model_description: str | None = None
+
+    def weights(self) -> Weights:
+        return Weights(
+            model_id=self.model_id,
+            model_uri=self.model_uri,
+            model_revision=self.model_revision,
+            model_hub=self.model_hub or "huggingface",
+        )
+
+    def problems(self) -> Iterator[Problem]:
+        yield from weights_problems(self.weights(), "model_uri")
+
+    def facts(self) -> dict[str, Any]:
+        return {"model_revision": self.model_revision}
+
+    def words(self) -> tuple[str, ...]:
+        return ()
+
+    def spoken(self) -> tuple[str, ...]:
+        return ()
+
+    def file_format(self) -> str:
+        return "pytorch"
+
+    def family(self, model_type: str) -> ModelFamily:
+        return ModelFamily(
+            name=self.model_name,
+            model_type=model_type,
+            variants=one_variant(self.weights(), self.file_format()),
+            abilities=self.words(),
+            languages=self.spoken(),
+            description=self.model_description or "",
+            facts=self.facts(),
+        )

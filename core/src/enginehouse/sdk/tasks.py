@@ -22,8 +22,11 @@ from .tokens import (
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """A task. request, answer, chunk: types of its route's body, its answer, and one event of its stream, if any.
 
+    A request has the field `model`; with a chunk also `stream`, and with a field `rest` (see
+    `enginehouse.sdk.open_structs`) every key that it does not name.
     ends_with_done: whether its stream ends with `data: [DONE]` by default. LangChain's `astream` breaks on
     it after completions, and nobody needs it there.
+    takes_forms: its route takes a multipart form, too; the engine gets its files as data URLs.
     """
 
     name: str
@@ -33,6 +36,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     answer: Any
     chunk: type[msgspec.Struct] | None = None
     ends_with_done: bool = True
+    takes_forms: bool = False
 
 
 TASKS: dict[str, Task] = {

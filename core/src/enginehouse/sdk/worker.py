@@ -29,6 +29,15 @@ USAGE_COMMENT = b": usage "
 """Begins the comment after the last event of a stream that was asked so; the same numbers follow."""
 
 
+class TaskOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """A task that a plugin brings, as the runner needs it. request: "module:name" of the struct of its body."""
+
+    name: str
+    route: str
+    request: str
+    ends_with_done: bool = True
+
+
 class RunnerOrder(msgspec.Struct, frozen=True, kw_only=True):
     """What the runner needs to host a Python engine. Targets are "module:name"."""
 
@@ -50,6 +59,9 @@ class RunnerOrder(msgspec.Struct, frozen=True, kw_only=True):
     trust_remote_code: bool = False
     completions_done: bool = False
     queue_length: int = 1024
+    own_tasks: tuple[TaskOrder, ...] = ()
+    facts: dict[str, Any] = {}
+    launcher: str | None = None
 
 
 class WorkerOrder(msgspec.Struct, frozen=True, kw_only=True):

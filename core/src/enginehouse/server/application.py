@@ -32,15 +32,18 @@ from . import (
     replicas,
     request_progress,
     responses,
+    tasks,
     versions,
 )
-from .errors import handle_errors
+from .arrivals import read_heading
+from .errors import handle_errors, send_error
 from .gate import Gate
 from .meters import Meters
 from .openapi import build_openapi
 from .permissions import Rules, all_routes, needs
 from .relay import Relay
 from .surface import Grounds
+from .task_routes import TaskRoutes, not_post
 from .tracing import Traces
 
 
@@ -57,7 +60,7 @@ class Application:
         self.relay = Relay(house.routing, meters, house.settings.body_bytes, admission, traces)
         if traces is not None:
             house.deployments.load_listeners.append(traces.tell)
-        self._tasks = {task.route: task for task in (*TASKS.values(), *AUXILIARY.values())}
+        self._tasks = TaskRoutes(house.catalog)
         self.rest = _build_rest(Grounds(house, meters, self.stopping), self.relay)
         self.audit = AuditLog(house.settings.home)
         self._gate = Gate(self._serve, Rules(self.rest.routes, self._tasks), house.keys, self.audit)
@@ -71,10 +74,12 @@ class Application:
         self.audit.close()
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "POST":
+        if scope["type"] == "http":
             task = self._tasks.get(scope["path"])
-            if task is not None:
+            if task is not None and scope["method"] == "POST":
                 return await self.relay.serve(task, scope, receive, send)
+            if task is not None and self._tasks.is_contributed(task):
+                return await send_error(send, not_post(scope), read_heading(scope["headers"]).request_id)
         await self.rest(scope, receive, send)
 
 
@@ -108,11 +113,12 @@ def _build_rest(grounds: Grounds, relay: Relay) -> FastAPI:
     app.include_router(environments.router)
     app.include_router(engines.router)
     app.include_router(registrations.router)
+    app.include_router(tasks.router)
     app.include_router(cache.router)
     for task in (*TASKS.values(), *AUXILIARY.values()):
         app.router.routes.append(Route(task.route, needs("use")(_Endpoint(relay, task)), methods=["POST"]))
     handle_errors(app)
-    app.openapi = partial(build_openapi, app)  # type: ignore[method-assign]
+    app.openapi = partial(build_openapi, app, grounds.house.catalog)  # type: ignore[method-assign]
     return app
 
 

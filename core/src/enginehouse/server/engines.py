@@ -15,8 +15,6 @@ from .surface import TheHouse, answer
 
 router = APIRouter(prefix="/v1/engines", tags=["models"])
 
-WITHOUT_ANSWER = ("video", "flexible")  # clients of this API are told nothing about these types
-
 
 class Engine(Open):
     name: str
@@ -84,7 +82,8 @@ async def query_engines_of_type(
 
 async def _query(house: TheHouse, model_type: str | None, model_name: str) -> Response:
     family = find_family(house.catalog, model_name, model_type)
-    if family is None or family.model_type.lower() in WITHOUT_ANSWER:
+    kind = house.catalog.model_type(family.model_type) if family else None
+    if family is None or (kind is not None and not kind.names_engines):
         return answer(None)
     known = await gather_knowledge(house.plugins, house.settings)
     return answer(engines_for(family, known.contributions, known.machine))

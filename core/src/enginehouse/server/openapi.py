@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -9,9 +10,11 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from msgspec.inspect import is_struct_type
 
+from ..host.contributions import Contributions
 from ..host.keys import NewKey
 from ..host.launch_request import LaunchRequest
-from ..sdk import AUXILIARY, TASKS, Task
+from ..sdk import AUXILIARY, TASKS, Task, is_open
+from ..sdk.open_structs import REST
 from .anthropic_requests import CountRequest, MessagesRequest
 from .permissions import all_routes, declared
 from .responses_requests import ResponsesRequest
@@ -24,6 +27,7 @@ TAGS = [
     {"name": "keys", "description": "Who may use the server, what for, and how much."},
     {"name": "server", "description": "The server itself."},
 ]
+_KEYS: list[dict[str, list[str]]] = [{}, {"key": []}, {"x-api-key": []}]
 _REF = "#/components/schemas/{name}"
 _STATUSES = {
     400: "The request is wrong; `param` names the field.",
@@ -34,22 +38,24 @@ _STATUSES = {
 }
 
 
-def build_openapi(app: FastAPI) -> dict[str, Any]:
-    """The whole document, made once."""
-    if app.openapi_schema:
+def build_openapi(app: FastAPI, contributions: Contributions) -> dict[str, Any]:
+    """The whole document, made once for the plugins that are loaded."""
+    tasks = (*TASKS.values(), *AUXILIARY.values(), *contributions.own_tasks)
+    if app.openapi_schema and app.openapi_schema["x-tasks"] == [task.name for task in tasks]:
         return app.openapi_schema
     document = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes, tags=TAGS
     )
-    document["paths"].update({task.route: {"post": _operation(task)} for task in _tasks()})
+    document["paths"].update({task.route: {"post": _operation(task)} for task in tasks})
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    schemas.update(_components())
+    schemas.update(_components(tasks))
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
     _state_permissions(app, document)
     for operations in document["paths"].values():
         for operation in operations.values():
             _state_common_errors(operation)
+    document["x-tasks"] = [task.name for task in tasks]
     app.openapi_schema = document
     return document
 
@@ -66,7 +72,7 @@ def _state_permissions(app: FastAPI, document: dict[str, Any]) -> None:
             operation = document["paths"].get(route.path_format, {}).get(method.lower())
             if operation is not None:
                 operation["x-permission"] = permission
-                operation["security"] = [] if permission == "public" else [{}, {"key": []}, {"x-api-key": []}]
+                operation["security"] = [] if permission == "public" else _KEYS
 
 
 def _state_common_errors(operation: dict[str, Any]) -> None:
@@ -92,19 +98,19 @@ def _error(text: str, shape: str = "Error") -> dict[str, Any]:
     return {"description": text, "content": {"application/json": {"schema": schema}}}
 
 
-def _tasks() -> tuple[Task, ...]:
-    return (*TASKS.values(), *AUXILIARY.values())
-
-
-def _structs() -> list[type[msgspec.Struct]]:
+def _structs(tasks: Iterable[Task]) -> list[type[msgspec.Struct]]:
     found: list[Any] = [LaunchRequest, NewKey, MessagesRequest, CountRequest, ResponsesRequest]
-    for task in _tasks():
+    for task in tasks:
         found += (task.request, task.answer, task.chunk)
     return [struct for struct in dict.fromkeys(found) if is_struct_type(struct)]
 
 
-def _components() -> dict[str, Any]:
-    _, components = msgspec.json.schema_components(_structs(), ref_template=_REF)
+def _components(tasks: Iterable[Task]) -> dict[str, Any]:
+    structs = _structs(tasks)
+    _, components = msgspec.json.schema_components(structs, ref_template=_REF)
+    for struct in filter(is_open, structs):
+        components[struct.__name__]["properties"].pop(REST)
+        components[struct.__name__]["additionalProperties"] = True
     launch = components[LaunchRequest.__name__]
     launch["properties"].pop("options", None)
     launch["properties"] = {name: _or_null(schema) for name, schema in launch["properties"].items()}
@@ -121,6 +127,9 @@ def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _operation(task: Task) -> dict[str, Any]:
+    taken = {"application/json": {"schema": _ref(task.request)}}
+    if task.takes_forms:
+        taken["multipart/form-data"] = {"schema": _ref(task.request)}
     content = {"application/json": {"schema": _schema(task.answer)}}
     if task.chunk is not None:
         content["text/event-stream"] = {"schema": _ref(task.chunk)}
@@ -129,9 +138,11 @@ def _operation(task: Task) -> dict[str, Any]:
     errors = {str(status): _error(text) for status, text in _STATUSES.items()}
     return {
         "operationId": task.name,
+        "x-permission": "use",
+        "security": _KEYS,
         "tags": ["inference"],
         "summary": task.summary,
-        "requestBody": {"required": True, "content": {"application/json": {"schema": _ref(task.request)}}},
+        "requestBody": {"required": True, "content": taken},
         "responses": {"200": answered, **errors},
     }
 

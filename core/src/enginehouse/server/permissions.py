@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from starlette.routing import BaseRoute, Match, Route
@@ -26,6 +26,7 @@ class Rule(NamedTuple):
     parameters: Mapping[str, Any] = {}
 
 
+INFER = Rule("use", "infer")
 UNKNOWN = Rule("public", "unknown")  # no route: the router answers 404 or 405, whoever asks
 
 
@@ -58,14 +59,13 @@ def all_routes(routes: Iterable[BaseRoute]) -> Iterator[Route]:
 class Rules:
     """The rule for each request. tasks: routes of tasks, which the relay serves before any other is tried."""
 
-    def __init__(self, routes: Iterable[BaseRoute], tasks: Iterable[str]) -> None:
-        self._tasks = {("POST", path): Rule("use", "infer") for path in tasks}
+    def __init__(self, routes: Iterable[BaseRoute], tasks: Container[str]) -> None:
+        self._tasks = tasks
         # a route that declares nothing is the administrator's: what is forgotten must not be open
         self._rules = [(route, declared(route) or "admin", _name_of(route)) for route in all_routes(routes)]
 
     def of(self, scope: Scope) -> Rule:
-        rule = self._tasks.get((scope["method"], scope["path"]))
-        return rule if rule is not None else self._find(scope)
+        return INFER if scope["method"] == "POST" and scope["path"] in self._tasks else self._find(scope)
 
     def _find(self, scope: Scope) -> Rule:
         for route, permission, act in self._rules:

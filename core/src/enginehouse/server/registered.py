@@ -12,7 +12,7 @@ Json = dict[str, Any]
 Here = Callable[[Variant], bool]
 
 _HUBS = {"hf": "huggingface"}
-_WITHOUT_SPECS = ("image", "audio", "video", "flexible")
+_WITH_SPECS = ("LLM", "embedding", "rerank")
 
 
 def describe_registration(family: ModelFamily, document: Document | None) -> Json:
@@ -35,7 +35,7 @@ def describe_in_detail(family: ModelFamily, document: Document | None, here: Her
 def _describe_family(family: ModelFamily) -> Json:
     """A plugin's family, in the shape of a registration of its type."""
     common = {"version": 2, "model_name": family.name, "model_description": family.description or None}
-    if family.model_type.lower() in _WITHOUT_SPECS:
+    if family.model_type not in _WITH_SPECS:
         first = _describe_variant(family.variants[0])
         weights = {key: first[key] for key in ("model_id", "model_hub", "model_uri", "model_revision")}
         return {**common, **weights, "model_ability": list(family.abilities), **family.facts}

@@ -20,6 +20,7 @@ from .arrivals import ClientGone, Heading, read_address, read_body, read_heading
 from .billing import ASK, Tally, admit, stand_before
 from .errors import send_error
 from .flights import Flights, aborted
+from .forms import boundary_of, form_as_json
 from .meters import Meter, Meters
 from .tracing import Asked, Trace, Traces
 from .upstream import Answer, Pool, WorkerGone
@@ -138,6 +139,8 @@ class Relay:
         heading = read_heading(scope["headers"])
         try:
             body = await read_body(receive, heading.length, self._body_bytes)
+            if task.takes_forms and (boundary := boundary_of(scope["headers"])):
+                body = await asyncio.to_thread(form_as_json, body, boundary)  # its files may be large
             addressed = read_address(body)
             if addressed.request_id is not None:
                 heading = rename(heading, addressed.request_id)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from functools import cache
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from ..call import Call, Json
 from ..calls import pictures, sounds, texts
 from ..connection import dress
+from ..contributed import calls_of, contributed_handles, name_of
 from .session import AsyncByteStream, AsyncEventStream, AsyncSession
 
 P = ParamSpec("P")
@@ -107,12 +109,6 @@ class AsyncAudioModelHandle(AsyncModelHandle):
     speech = _spoken(sounds.speech)
 
 
-class AsyncFlexibleModelHandle(AsyncModelHandle):
-    """A running model of a launcher's own kind."""
-
-    infer = _answered(texts.infer)
-
-
 HANDLES: dict[str, type[AsyncModelHandle]] = {
     "chat": AsyncChatModelHandle,
     "generate": AsyncGenerateModelHandle,
@@ -121,5 +117,14 @@ HANDLES: dict[str, type[AsyncModelHandle]] = {
     "image": AsyncImageModelHandle,
     "video": AsyncVideoModelHandle,
     "audio": AsyncAudioModelHandle,
-    "flexible": AsyncFlexibleModelHandle,
 }
+
+
+@cache
+def handle_class(model_type: str) -> type[AsyncModelHandle]:
+    """The handles of a model type: our own, or those that a plugin brings. Raises KeyError without either."""
+    if model_type in HANDLES:
+        return HANDLES[model_type]
+    calls = contributed_handles()[model_type].load()
+    methods = {name: _written(make) for name, make in calls_of(calls).items()}
+    return type(name_of(model_type, "Async"), (AsyncModelHandle,), {"__doc__": calls.__doc__, **methods})

@@ -8,7 +8,8 @@ from typing import Concatenate, ParamSpec, TypeVar
 from ..call import Call
 from ..calls import cluster, declarations, keys, models, registrations, weights
 from ..connection import client_key, dress, handle_kind
-from .handles import HANDLES, ModelHandle
+from ..contributed import contributed_handles
+from .handles import ModelHandle, handle_class
 from .session import Session
 
 P = ParamSpec("P")
@@ -96,7 +97,8 @@ class Client:
 
     def get_model(self, model_uid: str) -> ModelHandle:
         """A handle of a running model, with the methods of what it can do. Raises ValueError when none suits."""
-        return HANDLES[handle_kind(model_uid, self.describe_model(model_uid))](model_uid, self._session)
+        kind = handle_kind(model_uid, self.describe_model(model_uid), contributed_handles())
+        return handle_class(kind)(model_uid, self._session)
 
     def login(self, username: str, password: str) -> None:
         """For programs written for Xinference: the password is a key, the name anything."""

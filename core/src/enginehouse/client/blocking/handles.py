@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Concatenate, ParamSpec, TypeVar
 
 from ..call import Call, Json
 from ..calls import pictures, sounds, texts
 from ..connection import dress
+from ..contributed import calls_of, contributed_handles, name_of
 from .session import ByteStream, EventStream, Session
 
 P = ParamSpec("P")
@@ -105,12 +107,6 @@ class AudioModelHandle(ModelHandle):
     speech = _spoken(sounds.speech)
 
 
-class FlexibleModelHandle(ModelHandle):
-    """A running model of a launcher's own kind."""
-
-    infer = _answered(texts.infer)
-
-
 HANDLES: dict[str, type[ModelHandle]] = {
     "chat": ChatModelHandle,
     "generate": GenerateModelHandle,
@@ -119,5 +115,14 @@ HANDLES: dict[str, type[ModelHandle]] = {
     "image": ImageModelHandle,
     "video": VideoModelHandle,
     "audio": AudioModelHandle,
-    "flexible": FlexibleModelHandle,
 }
+
+
+@cache
+def handle_class(model_type: str) -> type[ModelHandle]:
+    """The handles of a model type: our own, or those that a plugin brings. Raises KeyError without either."""
+    if model_type in HANDLES:
+        return HANDLES[model_type]
+    calls = contributed_handles()[model_type].load()
+    methods = {name: _written(make) for name, make in calls_of(calls).items()}
+    return type(name_of(model_type, ""), (ModelHandle,), {"__doc__": calls.__doc__, **methods})

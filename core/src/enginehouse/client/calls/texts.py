@@ -1,4 +1,4 @@
-"""Calls of models that work on text, and of flexible ones. Each function is a method of a handle."""
+"""Calls of models that work on text. Each function is a method of a handle."""
 
 from __future__ import annotations
 
@@ -68,12 +68,6 @@ def rerank(
         **kwargs,
     }
     return _ask("rerank the documents", "/v1/rerank", body, as_object)
-
-
-def infer(model_uid: str, /, *args: Any, **kwargs: Any) -> Call[Any]:
-    """What the flexible model makes of these arguments."""
-    body = {"model": model_uid, "args": list(args), **kwargs}
-    return _ask("infer with the model", "/v1/flexible/infers", body, as_is)
 
 
 def _infer(action: str, path: str, body: Json) -> Call[Json]:

@@ -1,0 +1,56 @@
+"""Launchers: which one builds a model, and where it is. Nothing of one is imported here."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+import importlib_metadata
+
+from ..sdk import BadRequest, LauncherSpec
+from ..sdk.launchers import GROUP
+
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+_TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+Known = Iterable[LauncherSpec]
+
+
+def find_launcher(name: str, contributed: Known) -> LauncherSpec:
+    """The launcher of that name: a plugin's, else an entry point's, else the callable at that dotted path.
+
+    contributed: those that plugins bring. Raises BadRequest that says which there are.
+    """
+    known = all_launchers(contributed)
+    for spec in known:
+        if name in (spec.name, *spec.aliases):
+            return spec
+    if _TARGET.fullmatch(name):
+        return LauncherSpec(name=name, launcher=name)
+    if _DOTTED.fullmatch(name):
+        module, _, attribute = name.rpartition(".")
+        return LauncherSpec(name=name, launcher=f"{module}:{attribute}")
+    names = [spec.name for spec in known]
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise BadRequest(
+        f"There is no launcher {name!r}.{hint} Known: {', '.join(names) or 'none'}. Or give the dotted path of a "
+        "callable, such as my_package.my_module.my_launcher.",
+        param="launcher",
+    )
+
+
+def all_launchers(contributed: Known) -> tuple[LauncherSpec, ...]:
+    """Those of plugins, then those that distributions name as entry points, by name. Read anew each time, so that
+    what was installed meanwhile is found."""
+    specs = tuple(contributed)
+    taken = {name for spec in specs for name in (spec.name, *spec.aliases)}
+    return (*specs, *_entry_points(taken))
+
+
+def _entry_points(taken: set[str]) -> Iterable[LauncherSpec]:
+    for entry in sorted(importlib_metadata.entry_points(group=GROUP), key=lambda entry: entry.name):
+        if entry.name not in taken and _TARGET.fullmatch(entry.value):
+            taken.add(entry.name)
+            summary = f"From {entry.dist.name} {entry.dist.version}" if entry.dist else ""
+            yield LauncherSpec(name=entry.name, launcher=entry.value, summary=summary)
