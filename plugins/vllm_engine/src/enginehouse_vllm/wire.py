@@ -138,12 +138,15 @@ class Wire:
 
 
 def _noting_own_fields(receive: Receive) -> Receive:
-    """`receive`, which notes the fields of vLLM's own as the body passes, where it comes in one piece."""
+    """`receive`, which notes the fields of vLLM's own once the body has passed."""
+    pieces: list[bytes] = []
 
     async def noting() -> Message:
         message = await receive()
-        if message["type"] == "http.request" and not message.get("more_body"):
-            OWN_FIELDS.set(own_fields(message.get("body", b"")))
+        if message["type"] == "http.request":
+            pieces.append(message.get("body", b""))
+            if not message.get("more_body"):
+                OWN_FIELDS.set(own_fields(b"".join(pieces)))
         return message
 
     return noting

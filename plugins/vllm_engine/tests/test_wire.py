@@ -1,0 +1,318 @@
+"""The middleware in front of a small server that answers as vLLM's does."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from base64 import b64encode
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from struct import pack
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from enginehouse.sdk import RunnerOrder, WorkerOrder
+from enginehouse_vllm.inside import Inside
+from enginehouse_vllm.wire import ORDER, Wire
+
+Make = Callable[..., Any]
+
+
+class Tokenizer:
+    """Words are tokens."""
+
+    chat_template = "own"
+
+    def __len__(self) -> int:
+        return 100
+
+    def __call__(self, *texts: str) -> dict[str, list[int]]:
+        return {"input_ids": self.encode(" ".join(texts))}
+
+    def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
+        return [len(word) for word in text.split()] + [1] * add_special_tokens
+
+    def decode(self, ids: list[int], skip_special_tokens: bool = True) -> str:
+        return " ".join(map(str, ids))
+
+    def convert_ids_to_tokens(self, ids: list[int]) -> list[str]:
+        return [f"t{token}" for token in ids]
+
+    def apply_chat_template(self, turns: Any, **options: Any) -> str:
+        return f"{turns[-1]['content']}>"
+
+
+class Engine:
+    errored = False
+
+    class model_config:
+        max_model_len = 16
+
+        @staticmethod
+        def get_vocab_size() -> int:
+            return 100
+
+    def get_tokenizer(self) -> Tokenizer:
+        return Tokenizer()
+
+
+class SmallVllm:
+    """What vLLM's server would say. asked: the bodies it got; left: requests that were given up."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+        self.left = 0
+        self.text = "Hello there"
+        self.refuses: tuple[int, dict[str, Any]] | None = None
+        self.holds = asyncio.Event()
+        self.holds.set()
+        routes = [
+            Route("/v1/chat/completions", self._generate, methods=["POST"]),
+            Route("/v1/completions", self._generate, methods=["POST"]),
+            Route("/v1/embeddings", self._embed, methods=["POST"]),
+            Route("/v1/rerank", self._rerank, methods=["POST"]),
+            Route("/metrics", lambda request: PlainTextResponse("vllm:things 1\n")),
+            Route("/version", lambda request: JSONResponse({"version": "0"})),
+        ]
+        self.app = Starlette(routes=routes)
+        self.app.state.engine_client = Engine()
+        self.app.add_middleware(Wire)
+
+    async def _generate(self, request: Request) -> Response:
+        body = await request.json()
+        self.asked.append(body)
+        if self.refuses is not None:
+            status, error = self.refuses
+            return JSONResponse({"error": {"type": "BadRequestError", "code": status, **error}}, status)
+        return StreamingResponse(self._events("messages" in body), media_type="text/event-stream")
+
+    async def _events(self, chat: bool) -> AsyncIterator[str]:
+        words = self.text.split(" ")
+        try:
+            for number, word in enumerate(words):
+                text = word if number == 0 else f" {word}"
+                yield _event({"delta": {"content": text}} if chat else {"text": text})
+                await self.holds.wait()
+            yield _event(
+                {"delta": {}, "text": "", "finish_reason": "stop"} if chat else {"text": "", "finish_reason": "stop"}
+            )
+            usage = {"prompt_tokens": 4, "completion_tokens": len(words) + 1}
+            yield f"data: {json.dumps({'choices': [], 'usage': usage})}\n\n"
+            yield "data: [DONE]\n\n"
+        except asyncio.CancelledError:
+            self.left += 1
+            raise
+
+    async def _embed(self, request: Request) -> Response:
+        body = await request.json()
+        self.asked.append(body)
+        data = [
+            {"index": number, "embedding": b64encode(pack("<2f", 1, number)).decode()}
+            for number in reversed(range(len(body["input"])))
+        ]
+        return JSONResponse({"data": data, "usage": {"prompt_tokens": 3, "total_tokens": 3}})
+
+    async def _rerank(self, request: Request) -> Response:
+        body = await request.json()
+        self.asked.append(body)
+        results = [{"index": number, "relevance_score": number / 10} for number in range(len(body["documents"]))]
+        return JSONResponse({"results": results, "usage": {"prompt_tokens": 5, "total_tokens": 5}})
+
+
+def _event(choice: dict[str, Any]) -> str:
+    return f"data: {json.dumps({'choices': [{'index': 0, **choice}]})}\n\n"
+
+
+@pytest.fixture
+async def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Make]:
+    """Starts the server for an order; returns it and a client of its application."""
+    stops: list[asyncio.Event] = []
+    lives: list[asyncio.Task[None]] = []
+    clients: list[httpx.AsyncClient] = []
+
+    async def make(**runner: Any) -> tuple[SmallVllm, httpx.AsyncClient]:
+        fields: dict[str, Any] = {"tasks": ("generate", "chat"), "abilities": ("chat", "tools"), **runner}
+        order = WorkerOrder(
+            worker_id="w", model_uid="mine", token="t", folder=str(tmp_path), socket="", control="", argv=("python",),
+            runner=RunnerOrder(engine="", options="", model_path=str(tmp_path), device="cpu", **fields),
+        )  # fmt: skip
+        (tmp_path / "order.json").write_bytes(msgspec.json.encode(order))
+        monkeypatch.setenv(ORDER, str(tmp_path / "order.json"))
+        server, stop, started = SmallVllm(), asyncio.Event(), asyncio.Event()
+        stops.append(stop)
+        lives.append(asyncio.create_task(_live(server.app, stop, started)))
+        await asyncio.wait_for(started.wait(), 10)
+        clients.append(httpx.AsyncClient(transport=httpx.ASGITransport(server.app), base_url="http://worker"))
+        return server, clients[-1]
+
+    yield make
+    for client in clients:
+        await client.aclose()
+    for stop in stops:
+        stop.set()
+    await asyncio.gather(*lives)
+
+
+async def _live(app: Any, stop: asyncio.Event, started: asyncio.Event) -> None:
+    began = False
+
+    async def receive() -> dict[str, str]:
+        nonlocal began
+        if not began:
+            began = True
+            return {"type": "lifespan.startup"}
+        await stop.wait()
+        return {"type": "lifespan.shutdown"}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "lifespan.startup.complete":
+            started.set()
+
+    await app({"type": "lifespan", "app": app, "asgi": {"version": "3.0"}}, receive, send)
+
+
+CHAT = {"model": "mine", "messages": [{"role": "user", "content": "hi"}]}
+
+
+async def test_a_chat(worker: Make) -> None:
+    server, client = await worker()
+    answer = (await client.post("/v1/chat/completions", json={**CHAT, "temperature": 0.5})).json()
+    assert answer["choices"][0]["message"] == {"role": "assistant", "content": "Hello there"}
+    assert answer["usage"] == {"prompt_tokens": 4, "completion_tokens": 3, "total_tokens": 7}
+    assert server.asked[0]["messages"] == [{"role": "user", "content": "hi"}] and server.asked[0]["temperature"] == 0.5
+
+
+async def test_a_stream(worker: Make) -> None:
+    _, client = await worker()
+    answer = await client.post("/v1/completions", json={"model": "mine", "prompt": "hi", "stream": True})
+    events = [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: {")]
+    assert "".join(event["choices"][0]["text"] for event in events) == "Hello there"
+    assert events[-1]["choices"][0]["finish_reason"] == "stop" and "[DONE]" not in answer.text
+
+
+async def test_tool_calls_and_reasoning_are_read_here(worker: Make) -> None:
+    parsers = "enginehouse.builtin.parsers"
+    server, client = await worker(
+        tool_parser=f"{parsers}.hermes:HermesParser", reasoning_parser=f"{parsers}.think:ThinkParser"
+    )
+    server.text = '<think>hm</think><tool_call>{"name": "f", "arguments": {}}</tool_call>'
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    message = (await client.post("/v1/chat/completions", json={**CHAT, "tools": tools})).json()["choices"][0]["message"]
+    assert message["reasoning_content"] == "hm" and message["tool_calls"][0]["function"]["name"] == "f"
+    assert server.asked[0]["tool_choice"] == "none" and server.asked[0]["tools"]
+
+
+async def test_a_parser_that_the_launch_names(worker: Make) -> None:
+    server, client = await worker(option_values={"tool_call_parser": "pythonic"})
+    server.text = "[f(x=1)]"
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    message = (await client.post("/v1/chat/completions", json={**CHAT, "tools": tools})).json()["choices"][0]["message"]
+    assert message["tool_calls"][0]["function"] == {"name": "f", "arguments": '{"x":1}'}
+
+
+async def test_fields_of_vllms_own(worker: Make) -> None:
+    server, client = await worker()
+    await client.post("/v1/chat/completions", json={**CHAT, "min_tokens": 3, "nonsense": 1})
+    await client.post("/v1/chat/completions", json=CHAT)
+    assert server.asked[0]["min_tokens"] == 3 and "nonsense" not in server.asked[0]
+    assert "min_tokens" not in server.asked[1]
+
+
+async def test_what_vllm_refuses(worker: Make) -> None:
+    server, client = await worker()
+    server.refuses = (400, {"message": "no such thing (parameter=min_tokens, value=1)", "param": "min_tokens"})
+    answer = await client.post("/v1/chat/completions", json={**CHAT, "stream": True})
+    assert answer.status_code == 400
+    assert answer.json()["error"] == {
+        "message": "no such thing", "type": "invalid_request_error", "param": "min_tokens", "code": "invalid_request",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("route", "body", "param"),
+    [
+        ("/v1/completions", {"prompt": ""}, "prompt"),
+        ("/v1/completions", {"prompt": [100]}, "prompt"),
+        ("/v1/completions", {"prompt": "a", "logit_bias": {"100": 1}}, "logit_bias"),
+        ("/v1/completions", {"prompt": "a", "lora_name": "x"}, "lora_name"),
+        ("/v1/completions", {"prompt": "a", "guided_regex": "a", "ignore_eos": True}, "ignore_eos"),
+        ("/v1/chat/completions", {"messages": []}, "messages"),
+        ("/v1/detokenize", {"tokens": [100]}, "tokens"),
+        ("/v1/embeddings", {"input": "a"}, "model"),
+    ],
+    ids=str,
+)
+async def test_what_is_refused_before_vllm_is_asked(worker: Make, route: str, body: Any, param: str) -> None:
+    server, client = await worker()
+    answer = await client.post(route, json={"model": "mine", **body})
+    assert (answer.status_code, answer.json()["error"]["param"], server.asked) == (400, param, [])
+
+
+async def test_tokens(worker: Make) -> None:
+    _, client = await worker()
+    answer = (
+        await client.post("/v1/tokenize", json={"model": "mine", "prompt": "a bc", "return_token_strs": True})
+    ).json()
+    assert answer == {"count": 3, "max_model_len": 16, "tokens": [1, 2, 1], "token_strs": ["t1", "t2", "t1"]}
+
+
+async def test_health_metrics_and_other_routes(worker: Make) -> None:
+    server, client = await worker()
+    health = (await client.get("/health")).json()
+    assert (health["state"], health["context_length"], health["in_flight"]) == ("ready", 16, 0)
+    page = (await client.get("/metrics")).text
+    assert "vllm:things 1" in page and "enginehouse_worker_in_flight 0" in page
+    assert (await client.get("/version")).json() == {"version": "0"}
+    server.app.state.engine_client.errored = True
+    assert (await client.get("/health")).status_code == 503
+
+
+async def test_vectors(worker: Make) -> None:
+    server, client = await worker(tasks=("embed",))
+    body = {"model": "mine", "input": ["a b", "word " * 30]}
+    answer = (await client.post("/v1/embeddings", json=body)).json()
+    assert [one["embedding"] for one in answer["data"]] == [[1.0, 0.0], [1.0, 1.0]]
+    assert answer["truncated"] == [1] and server.asked[0]["truncate_prompt_tokens"] == 16
+    refused = await client.post("/v1/embeddings", json={**body, "truncate": False})
+    assert refused.json()["error"]["code"] == "context_length_exceeded"
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"return_sparse": True}, "return_sparse"),
+        ({"prompt_name": "x"}, "prompt_name"),
+        ({"input": [[5, 100]]}, "input[0]"),
+    ],
+    ids=str,
+)
+async def test_vectors_that_cannot_be(worker: Make, fields: dict[str, Any], param: str) -> None:
+    _, client = await worker(tasks=("embed",))
+    answer = await client.post("/v1/embeddings", json={"model": "mine", "input": "a", **fields})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+
+
+async def test_scores(worker: Make) -> None:
+    server, client = await worker(tasks=("rerank",))
+    body = {"model": "mine", "query": "q", "documents": ["a", "b", "word " * 30], "top_n": 2, "normalize": False}
+    answer = (await client.post("/v1/rerank", json=body)).json()
+    assert [(one["index"], one["relevance_score"]) for one in answer["results"]] == [(2, 0.2), (1, 0.1)]
+    assert "1 documents" in answer["meta"]["warnings"][0] and server.asked[0]["use_activation"] is False
+
+
+async def test_a_request_that_is_given_up_is_given_up_at_vllm() -> None:
+    server = SmallVllm.__new__(SmallVllm)
+    server.text, server.left, server.refuses, server.asked = "a b c", 0, None, []
+    server.holds = asyncio.Event()
+    app = Starlette(routes=[Route("/v1/completions", server._generate, methods=["POST"])])
+    stream = Inside(app, app).stream("/v1/completions", b"{}")
+    assert (await anext(stream)).status == 200
+    await stream.aclose()
+    assert server.left == 1
