@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -110,3 +111,51 @@ def hub(tmp_path: Path) -> Iterator[ModelHub]:
     running = ModelHub(folder)
     yield running
     running.end()
+
+
+class WheelMaker:
+    """Wheels of plugins that exist only in a test: a folder that pip and uv install from."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def make(
+        self, name: str, version: str, files: dict[str, str], plugin: str = "", requires: tuple[str, ...] = ()
+    ) -> Path:
+        """plugin: "name = module", its entry point. files: by their path in the wheel."""
+        module, info = name.replace("-", "_"), f"{name.replace('-', '_')}-{version}.dist-info"
+        heads = [f"Name: {name}", f"Version: {version}", *(f"Requires-Dist: {one}" for one in requires)]
+        whole = {
+            **files,
+            f"{info}/METADATA": "\n".join(["Metadata-Version: 2.1", *heads]) + "\n",
+            f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+            f"{info}/entry_points.txt": f"[enginehouse]\n{plugin}\n" if plugin else "",
+        }
+        wheel = self.folder / f"{module}-{version}-py3-none-any.whl"
+        with zipfile.ZipFile(wheel, "w") as packed:
+            for path, text in whole.items():
+                packed.writestr(path, text)
+            packed.writestr(f"{info}/RECORD", "".join(f"{path},,\n" for path in (*whole, f"{info}/RECORD")))
+        return wheel
+
+    def fake_engine(self, version: str, answer: str, requires: tuple[str, ...] = (), **changed: str) -> Path:
+        """The fake engine under another name, `blink`, which always answers with one text.
+
+        changed: source by the name of a module, put at its end.
+        """
+        source = Path(__file__).parent / "fake_engine" / "src" / "enginehouse_fake"
+        files = {}
+        for file in sorted(source.rglob("*.*")):
+            if "__pycache__" not in file.parts:
+                text = file.read_text().replace("enginehouse_fake", "enginehouse_blink").replace('"fake', '"blink')
+                text = text.replace('a word a token")] = ""', f'a word a token")] = "{answer}"')
+                files[f"enginehouse_blink/{file.relative_to(source)}"] = text + changed.get(file.stem, "")
+        needs = ("enginehouse-core", *requires)
+        return self.make("enginehouse-blink", version, files, "blink = enginehouse_blink.plugin", needs)
+
+
+@pytest.fixture
+def wheels(tmp_path: Path) -> WheelMaker:
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    return WheelMaker(folder)

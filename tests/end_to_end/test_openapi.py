@@ -40,7 +40,7 @@ INFERENCE = ("inference", "anthropic", "responses")
 
 @pytest.fixture(scope="module")
 def server(new_server_of_module: Callable[..., Any]) -> Any:
-    return new_server_of_module(HF_ENDPOINT=NOWHERE, ENGINEHOUSE_DRAIN_SECONDS="1")
+    return new_server_of_module(HF_ENDPOINT=NOWHERE, UV_OFFLINE="1", ENGINEHOUSE_DRAIN_SECONDS="1")
 
 
 @pytest.fixture
@@ -83,5 +83,5 @@ def test_inference_takes_anything(server: Any, check: Callable[..., int]) -> Non
 
 
 def test_who_has_no_key_is_refused_as_described(new_server: Callable[..., Any], check: Callable[..., int]) -> None:
-    server = new_server(HF_ENDPOINT=NOWHERE, ENGINEHOUSE_REQUIRE_KEY="1")
+    server = new_server(HF_ENDPOINT=NOWHERE, UV_OFFLINE="1", ENGINEHOUSE_REQUIRE_KEY="1")
     assert check(server, "--phases", "fuzzing", "--max-examples", "2", "--mode", "positive") > 60

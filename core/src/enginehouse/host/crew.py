@@ -9,6 +9,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from .orders import Assignment
+from .planning import Plan
 from .replica import GaveUp, ReplicaLife, Surroundings
 from .routing import Replica
 from .views import Status
@@ -27,11 +28,15 @@ class Life(NamedTuple):
 
 
 class Crew:
-    """Replicas by id. parting: those that are out of the routing table and whose requests are ending."""
+    """Replicas by id. parting: those that are out of the routing table and whose requests are ending.
+
+    An understudy is a second worker of a replica, not yet in the routing table, that shall take the first one's place.
+    """
 
     def __init__(self) -> None:
         self._lives: dict[int, Life] = {}
-        self._parting: dict[int, tuple[Life, asyncio.Task[None]]] = {}
+        self._parting: dict[asyncio.Task[None], Life] = {}
+        self._understudies: set[Life] = set()
 
     def __len__(self) -> int:
         return len(self._lives)
@@ -45,7 +50,10 @@ class Crew:
 
     @property
     def parting(self) -> Collection[int]:
-        return self._parting.keys()
+        return {life.replica.assignment.replica_id for life in self._parting.values()}
+
+    def parting_plans(self) -> list[Plan]:
+        return [life.replica.assignment.plan for life in self._parting.values()]
 
     @property
     def replicas(self) -> list[ReplicaLife]:
@@ -63,10 +71,26 @@ class Crew:
 
     def begin(self, assignment: Assignment, around: Surroundings, adopted: Worker | None, was_ready: bool) -> None:
         """Begins a replica's life, with a worker that is already there or a new one."""
-        replica = ReplicaLife(assignment, around, was_ready)
-        name = f"{assignment.model_uid} replica {assignment.replica_id}"
-        task = asyncio.create_task(replica.run(adopted), name=name)
-        self._lives[assignment.replica_id] = Life(replica, task)
+        self._lives[assignment.replica_id] = _begin(assignment, around, adopted, was_ready)
+
+    def rehearse(self, assignment: Assignment, around: Surroundings) -> Life:
+        """Begins an understudy; it gives up at its first failure."""
+        life = _begin(assignment, around, None, was_ready=False)
+        self._understudies.add(life)
+        return life
+
+    def promote(self, understudy: Life, seconds: float) -> None:
+        """The understudy takes its replica's place; the worker that had it parts as in `retire`."""
+        replica_id = understudy.replica.assignment.replica_id
+        self._understudies.discard(understudy)
+        self.retire(replica_id, seconds)
+        self._lives[replica_id] = understudy
+
+    async def dismiss(self, understudy: Life) -> None:
+        """Ends an understudy; returns when its process is gone."""
+        self._understudies.discard(understudy)
+        understudy.task.cancel()
+        await asyncio.wait({understudy.task})
 
     def bury(self, task: asyncio.Task[None]) -> tuple[int, str]:
         """Strikes off a life that ended by itself; its id and the reason."""
@@ -81,8 +105,8 @@ class Crew:
         """
         life = self._lives.pop(replica_id)
         task = asyncio.create_task(_let_go(life, seconds), name=f"{life.task.get_name()} parting")
-        self._parting[replica_id] = life, task
-        task.add_done_callback(lambda _: self._parting.pop(replica_id, None))
+        self._parting[task] = life
+        task.add_done_callback(lambda _: self._parting.pop(task, None))
         return task
 
     def leave(self) -> None:
@@ -92,16 +116,22 @@ class Crew:
 
     async def end(self) -> None:
         """Ends all; returns when their processes are gone, or left to a successor."""
-        parting = list(self._parting.values())
-        for _, letting_go in parting:
+        parting = dict(self._parting)
+        for letting_go in parting:
             letting_go.cancel()
-        lives = [*self._lives.values(), *(life for life, _ in parting)]
+        lives = [*self._lives.values(), *parting.values(), *self._understudies]
         for life in lives:
             if not life.task.cancelling():  # one that is ending already would be cut short
                 life.task.cancel()
         if lives:
-            await asyncio.wait({*(life.task for life in lives), *(task for _, task in parting)})
+            await asyncio.wait({*(life.task for life in lives), *parting})
         self._lives.clear()
+
+
+def _begin(assignment: Assignment, around: Surroundings, adopted: Worker | None, was_ready: bool) -> Life:
+    replica = ReplicaLife(assignment, around, was_ready)
+    name = f"{assignment.model_uid} replica {assignment.replica_id}"
+    return Life(replica, asyncio.create_task(replica.run(adopted), name=name))
 
 
 async def _let_go(life: Life, seconds: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from ..sdk import Cancelled, EnginehouseError, LaunchFailed
 from .amending import amend
@@ -19,6 +20,7 @@ from .placement import Place, request_at
 from .planning import Plan
 from .portrait import Sitter, portray
 from .publishing import publish, take_stock
+from .renewal import renew
 from .replica import Surroundings
 from .rooms import NoRoom, takes_of
 from .scaling import Scaling, let_go_of_the_unwanted
@@ -115,6 +117,19 @@ class Deployment:
     async def amend(self, amendment: Amendment) -> tuple[int, ...]:
         """As `amending.amend`."""
         return await amend(self._standing, amendment)
+
+    async def renew(self, why: str) -> None:
+        """As `renewal.renew`."""
+        await renew(self._standing, self._around, why)
+
+    def plans(self) -> list[Plan]:
+        """How it is run: as a whole, and each replica, which may differ while it is renewed."""
+        replicas = [life.assignment.plan for life in self._standing.crew.replicas]
+        return [self._standing.plan, *replicas] if self._standing.plan else replicas
+
+    def parting(self) -> list[Plan]:
+        """Plans of workers that are ending their requests."""
+        return self._standing.crew.parting_plans()
 
     @property
     def request(self) -> LaunchRequest:
@@ -224,22 +239,26 @@ class Deployment:
         return True
 
     def _begin(self, plan: Plan, place: Place, adopted: Worker | None) -> None:
-        standing, ground = self._standing, self._ground
+        standing = self._standing
         assignment = Assignment(
             model_uid=self.uid, replica_id=place.replica_id, created_ts=standing.declared.created_ts, plan=plan
         )
-        around = Surroundings(
+        was_ready = standing.was_ready and place.replica_id not in standing.added
+        standing.crew.begin(assignment, self._around(self._on_change), adopted, was_ready)
+
+    def _around(self, changed: Callable[[], None]) -> Surroundings:
+        """What a replica lives in. changed: called after each of its changes."""
+        ground, standing = self._ground, self._standing
+        return Surroundings(
             census=ground.census,
             settings=ground.settings,
             loading=ground.loading,
             note=standing.diary.note,
-            changed=self._on_change,
+            changed=changed,
             loads=self.loads,
             kept=lambda: standing.declared.environment,
             keep=self._keep_lock,
         )
-        was_ready = standing.was_ready and place.replica_id not in standing.added
-        standing.crew.begin(assignment, around, adopted, was_ready)
 
     async def _attend(self) -> None:
         """Waits until there is something to do: a replica gave up, what is declared has changed, or it lay idle."""

@@ -108,6 +108,22 @@ class Deployments:
         """
         return await self._find(uid).amend(amendment)
 
+    async def renew(self, uid: str, why: str) -> None:
+        """Replaces its workers by new ones, without losing a request. Raises ModelNotFound, and as `renewal.renew`."""
+        await self._find(uid).renew(why)
+
+    def plans(self) -> dict[str, list[Plan]]:
+        """How each is run, and each of its replicas, by uid."""
+        return {uid: one.plans() for uid, one in self._deployments.items()}
+
+    def all_plans(self) -> list[Plan]:
+        """Those of workers that are ending, too."""
+        return [plan for one in self._deployments.values() for plan in (*one.plans(), *one.parting())]
+
+    def failed(self, uid: str) -> bool:
+        """Whether it is down for good. Raises ModelNotFound."""
+        return self._find(uid).failed
+
     def request(self, uid: str) -> LaunchRequest:
         """What is declared of one. Raises ModelNotFound."""
         return self._find(uid).request

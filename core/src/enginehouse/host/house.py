@@ -24,6 +24,8 @@ from .launch_history import LaunchHistory
 from .launch_request import LaunchRequest
 from .outlook import estimate_plan
 from .planning import Plan, make_plan
+from .plugin_installer import PluginInstaller
+from .plugin_users import code_of
 from .plugins import PluginCensus, load_plugins
 from .registrations import Registrations
 from .rooms import Rooms
@@ -40,6 +42,7 @@ class House(msgspec.Struct, frozen=True):
 
     settings: Settings
     plugins: PluginCensus
+    installer: PluginInstaller
     deployments: Deployments
     routing: RoutingTable
     keys: Keys
@@ -90,6 +93,8 @@ async def open_house(settings: Settings, departure: Departure | None = None) -> 
             )
             deployments = Deployments(ground)
             declared, found = await adopt_workers(settings, store, await store.declared())
+            installer = PluginInstaller(settings, census, deployments)
+            installer.sweep(found.plans.values())
             autostart = Autostart(store, deployments)
             declared = await autostart.order(declared, found.workers)
             await deployments.restore(declared, found.workers, found.plans)
@@ -99,6 +104,7 @@ async def open_house(settings: Settings, departure: Departure | None = None) -> 
                     yield House(
                         settings=settings,
                         plugins=census,
+                        installer=installer,
                         deployments=deployments,
                         routing=routing,
                         keys=keys,
@@ -125,4 +131,4 @@ class _Planner:
         known = await gather_knowledge(self._census, self._settings, request)
         plan = make_plan(request, known)
         memory = await asyncio.to_thread(estimate_plan, plan, known, self._settings.home)
-        return msgspec.structs.replace(plan, memory=memory)
+        return msgspec.structs.replace(plan, memory=memory, code=code_of(plan, self._census))

@@ -47,6 +47,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     memory: what one replica will take; None where nobody estimated it.
     device: what the engine is told ("cuda", "mps", "cpu"). options: the engine's, checked.
     launcher: what builds the model, on an engine that leaves this to launchers.
+    code: folders of plugins that were installed into the home and whose code the worker runs.
     """
 
     request: LaunchRequest
@@ -63,6 +64,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, Any] = {}
     memory: Estimate | None = None
     launcher: LauncherSpec | None = None
+    code: tuple[str, ...] = ()
 
     def devices_of(self, replica_id: int) -> tuple[str, ...]:
         """Labels of the devices of one replica; empty for the CPU."""

@@ -32,13 +32,18 @@ logger = logging.getLogger(__name__)
 
 
 class Shelved(msgspec.Struct, frozen=True, kw_only=True):
-    """A distribution that is installed in the home. digest: of its files; source: what it was installed from."""
+    """A distribution that is installed in the home. digest: of its files; source: what it was installed from.
+
+    modules: names of its own; adds: packages that came along, "name==version".
+    """
 
     distribution: str
     version: str
     digest: str
     source: str
     installed_ts: float
+    modules: tuple[str, ...] = ()
+    adds: tuple[str, ...] = ()
 
     @property
     def folder(self) -> str:

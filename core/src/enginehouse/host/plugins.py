@@ -11,6 +11,7 @@ import msgspec
 import pluggy
 
 from ..sdk import EngineSpec, ModelFamily, Requirements, Variant, hooks
+from .block_list import blocked_names
 from .contributed_tasks import find_faults
 from .contributions import Contributions, find_clashes
 from .plugin_loading import BUILTIN, Met, PluginRecord, find_entries, meet, say
@@ -19,9 +20,7 @@ from .requirements import add_requirements, check_requirements, own_requirements
 from .settings import Settings
 from .time_limit import within
 
-__all__ = ["PluginCensus", "PluginRecord", "blocked_names", "load_plugins"]
-
-BLOCK_LIST = "blocked_plugins.txt"
+__all__ = ["PluginCensus", "PluginRecord", "load_plugins"]
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +45,10 @@ class PluginCensus:
 
     def add(self, record: PluginRecord) -> None:
         self._records[record.name] = record
+
+    def forget(self, name: str) -> None:
+        """Strikes one that is not in use off the list."""
+        self._records.pop(name, None)
 
     def begin(self, met: Sequence[Met | PluginRecord]) -> None:
         """Takes in all that were met, but those that claim the same name, of these none, and those whose tasks cannot
@@ -121,13 +124,6 @@ def load_plugins(settings: Settings) -> PluginCensus:
         if record.state == "quarantined":
             logger.warning("plugin %s is quarantined: %s", record.name, record.reason)
     return census
-
-
-def blocked_names(settings: Settings) -> frozenset[str]:
-    """Names in the settings and, one a line, in the home's blocked_plugins.txt."""
-    file = settings.home / BLOCK_LIST
-    lines = file.read_text("utf-8").splitlines() if file.is_file() else []
-    return frozenset(settings.blocked) | {line.strip() for line in lines if line.strip() and line[0] != "#"}
 
 
 def _losers(able: dict[str, Met]) -> dict[str, PluginRecord]:

@@ -28,6 +28,7 @@ from . import (
     launch_history,
     models,
     nodes,
+    plugins,
     registrations,
     replicas,
     request_progress,
@@ -97,6 +98,7 @@ def _build_rest(grounds: Grounds, relay: Relay) -> FastAPI:
         needs("public")(route.endpoint)  # the framework's own: they describe the API, which is no secret
     app.include_router(cluster.router)
     app.include_router(nodes.router)
+    app.include_router(plugins.router)
     app.include_router(keys.router)
     app.include_router(anthropic.router)
     app.include_router(responses.router)

@@ -69,18 +69,6 @@ async def get_version() -> Response:
     return answer({"version": VERSION, "full-revisionid": VERSION})
 
 
-@router.get(
-    "/v1/plugins",
-    response_model=schemas.Plugins,
-    operation_id="list_plugins",
-    summary="What became of each plugin",
-)
-@needs("read")
-async def list_plugins(house: TheHouse) -> Response:
-    """Loaded or not, with the reason and what each contributes."""
-    return answer({"plugins": house.plugins.records})
-
-
 @router.get("/metrics", operation_id="metrics", summary="Metrics in Prometheus' text format", response_class=Response)
 @needs("read")
 async def metrics(grounds: TheGrounds) -> Response:

@@ -208,6 +208,46 @@ class Plugin(Open):
     import_seconds: float | None
     reason: str | None
     traceback: str | None
+    folder: str | None
+    asks: dict[str, str]
+    rivals: list[str]
+
+
+class PluginDetails(Plugin):
+    requires: list[str]
+    used_by: list[str]
+    source: str | None
+    digest: str | None
+    installed_ts: float | None
+    adds: list[str]
+
+
+class ExaminedPlugin(Open):
+    name: str
+    contributes: dict[str, list[str]]
+    asks: dict[str, str]
+    requirements: dict[str, list[str]]
+
+
+class PluginExamination(Open):
+    """What installing would bring. upgrades: models whose workers would be replaced."""
+
+    digest: str
+    distribution: str
+    version: str
+    source: str
+    plugins: list[ExaminedPlugin]
+    requires: list[str]
+    adds: list[str]
+    size_bytes: int
+    replaces: str | None
+    upgrades: list[str]
+
+
+class PluginRemoved(Open):
+    """ended: uids of models that were ended."""
+
+    ended: list[str]
 
 
 class Plugins(BaseModel):

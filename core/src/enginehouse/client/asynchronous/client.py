@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from ..call import Call
-from ..calls import cluster, declarations, keys, models, registrations, weights
+from ..calls import cluster, declarations, keys, models, plugins, registrations, weights
 from ..connection import client_key, dress, handle_kind
 from ..contributed import contributed_handles
 from .handles import AsyncModelHandle, handle_class
@@ -73,9 +73,17 @@ class AsyncClient:
     get_autostart_model_summary = _method(cluster.get_autostart_model_summary)
     upsert_autostart_model = _method(cluster.upsert_autostart_model)
     remove_autostart_model = _method(cluster.remove_autostart_model)
-    list_plugins = _method(cluster.list_plugins)
     list_declarations = _method(declarations.list_declarations)
     change_model = _method(declarations.change_model)
+
+    list_plugins = _method(plugins.list_plugins)
+    describe_plugin = _method(plugins.describe_plugin)
+    examine_plugin = _method(plugins.examine_plugin)
+    install_plugin = _method(plugins.install_plugin)
+    upgrade_plugin = _method(plugins.upgrade_plugin)
+    remove_plugin = _method(plugins.remove_plugin)
+    block_plugin = _method(plugins.block_plugin)
+    unblock_plugin = _method(plugins.unblock_plugin)
 
     create_key = _method(keys.create_key)
     list_keys = _method(keys.list_keys)

@@ -55,11 +55,6 @@ def get_progress(request_id: str) -> Call[Json]:
     )
 
 
-def list_plugins() -> Call[list[Json]]:
-    """The server's plugins, also those that were refused, with the reason."""
-    return Call(action="list the plugins", method="GET", path="/v1/plugins", decode=lambda answer: answer["plugins"])
-
-
 def get_autostart_config() -> Call[Json]:
     """What is launched when the server starts: {"models": [...]}."""
     return Call(action="get what starts by itself", method="GET", path=_AUTOSTART, decode=as_object)

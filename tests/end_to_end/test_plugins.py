@@ -1,0 +1,294 @@
+"""Plugins of a running server: installed, upgraded, removed, blocked, while requests go on."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+RATE = 50.0  # requests a second
+ENDED_SECONDS = 60.0
+READY_SECONDS = 30.0
+
+
+def examine(server: Any, source: Path | str, status: int = 200, **fields: Any) -> dict[str, Any]:
+    answer = server.client.post("/v1/plugin_examinations", json={"source": str(source), "no_index": True, **fields})
+    assert answer.status_code == status, answer.text
+    return dict(answer.json())
+
+
+def install(server: Any, wheel: Path, status: int = 200) -> dict[str, Any]:
+    answer = server.client.post("/v1/plugins", json={"digest": examine(server, wheel)["digest"]})
+    assert answer.status_code == status, answer.text
+    return dict(answer.json())
+
+
+def upgrade(server: Any, wheel: Path, status: int = 200) -> dict[str, Any]:
+    answer = server.client.put("/v1/plugins/blink", json={"digest": examine(server, wheel)["digest"]})
+    assert answer.status_code == status, answer.text
+    return dict(answer.json())
+
+
+def record(server: Any, name: str = "blink") -> dict[str, Any]:
+    return next((one for one in server.client.get("/v1/plugins").json()["plugins"] if one["name"] == name), {})
+
+
+def text(server: Any, uid: str) -> str:
+    answer = server.complete(uid)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["choices"][0]["text"])
+
+
+def restart(server: Any, wait: Any) -> None:
+    server.stop()
+    server.start()
+    wait(lambda: server.client.get("/ready").status_code == 200, READY_SECONDS, "the models after a restart")
+
+
+def folders(server: Any) -> list[str]:
+    return sorted(place.name for place in (server.home / "plugins").glob("enginehouse-blink/*"))
+
+
+@pytest.fixture
+def server(server_of_module: Any) -> Iterator[Any]:
+    """One server for all these tests; each leaves it without plugins of its own."""
+    yield server_of_module
+    for name in ("blink", "needy"):
+        if record(server_of_module, name):
+            server_of_module.client.post(f"/v1/plugins/{name}/unblock")
+            server_of_module.client.delete(f"/v1/plugins/{name}", params={"force": "true"})
+
+
+@pytest.fixture(scope="module")
+def server_of_module(new_server_of_module: Any) -> Any:
+    return new_server_of_module()
+
+
+def test_a_plugin_is_installed_into_a_running_server_and_is_there_after_a_restart(
+    server: Any, wheels: Any, wait: Any
+) -> None:
+    asks = "\n\nfrom enginehouse.sdk import Asks\n\nASKS = Asks(network='to ask for the time')\n"
+    shown = examine(server, wheels.fake_engine("1.0", "one", plugin=asks))
+    assert (shown["distribution"], shown["version"], shown["replaces"]) == ("enginehouse-blink", "1.0", None)
+    assert shown["plugins"][0]["contributes"]["engines"] == ["blink"]
+    assert shown["plugins"][0]["asks"] == {"network": "to ask for the time"}
+    assert record(server) == {}, "an examination installs nothing"
+    answer = server.client.post("/v1/plugins", json={"digest": shown["digest"]})
+    assert [one["state"] for one in answer.json()["plugins"]] == ["loaded"], answer.text
+    uid = server.launch("blink-model", model_uid="m")
+    assert text(server, uid) == "one"
+    details = server.client.get("/v1/plugins/blink").json()
+    assert details["used_by"] == ["m"] and details["requires"] == ["enginehouse-core"]
+    assert Path(details["folder"]).is_relative_to(server.home)
+    restart(server, wait)
+    assert record(server)["state"] == "loaded"
+    assert text(server, uid) == "one"
+    acts = [json.loads(line)["act"] for line in (server.home / "logs" / "audit.jsonl").read_text().splitlines()]
+    assert {"examine_plugin", "install_plugin"} <= set(acts)
+
+
+class Load:
+    """Requests at an even rate, as many at once as it takes; ends by itself after `most` seconds."""
+
+    def __init__(self, server: Any, uid: str, most: float = 60.0) -> None:
+        self.outcomes: list[tuple[int, str]] = []
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._ask, args=(server, uid, number, most)) for number in range(10)]
+        for thread in self._threads:
+            thread.start()
+
+    def _ask(self, server: Any, uid: str, number: int, most: float) -> None:
+        every = len(self._threads) / RATE
+        deadline = time.monotonic() + most
+        due = time.monotonic() + number / RATE
+        with httpx.Client(base_url=server.url, timeout=30) as client:
+            while not self._stop.wait(max(0.0, due - time.monotonic())) and time.monotonic() < deadline:
+                due += every
+                answer = client.post("/v1/completions", json={"model": uid, "prompt": "hi", "max_tokens": 4})
+                said = answer.json()["choices"][0]["text"] if answer.status_code == 200 else answer.text
+                self.outcomes.append((answer.status_code, said))
+
+    def end(self) -> list[tuple[int, str]]:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(ENDED_SECONDS)
+        return self.outcomes
+
+
+def test_no_request_fails_while_an_engine_is_upgraded(server: Any, wheels: Any, wait: Any, running: Any) -> None:
+    install(server, wheels.fake_engine("1.0", "one"))
+    uid = server.launch("blink-model", model_uid="m", replica=2, token_seconds=0.01)
+    shown = examine(server, wheels.fake_engine("2.0", "two"))
+    assert (shown["replaces"], shown["upgrades"]) == ("1.0", [uid])
+    former = [server.pid(uid, number) for number in range(2)]
+    load = Load(server, uid)
+    try:
+        wait(lambda: len(load.outcomes) > RATE, what="requests before")
+        answer = server.client.put("/v1/plugins/blink", json={"digest": shown["digest"]})
+        assert answer.status_code == 200, answer.text
+        after = len(load.outcomes)
+        wait(lambda: len(load.outcomes) > after + RATE, what="requests after")
+    finally:
+        outcomes = load.end()
+    assert {status for status, _ in outcomes} == {200}, [one for one in outcomes if one[0] != 200][:3]
+    assert {said for _, said in outcomes} == {"one", "two"}
+    assert {said for _, said in outcomes[-20:]} == {"two"}
+    assert record(server)["version"] == "2.0" and record(server)["reason"] is None
+    wait(lambda: not any(map(running, former)), ENDED_SECONDS, "the end of the former workers")
+    assert [one["status"] for one in server.replicas(uid)] == ["READY", "READY"]
+    restart(server, wait)
+    assert text(server, uid) == "two"
+    assert len(folders(server)) == 1, "the former version is swept"
+
+
+def test_an_upgrade_whose_workers_do_not_come_up_is_rolled_back(server: Any, wheels: Any, running: Any) -> None:
+    install(server, wheels.fake_engine("1.0", "one"))
+    uid = server.launch("blink-model", model_uid="m")
+    former = server.pid(uid)
+    failed = upgrade(server, wheels.fake_engine("2.0", "two", engine="\n\nwrong = 1 / 0\n"), 503)
+    assert failed["error"]["code"] == "upgrade_failed" and "division by zero" in failed["detail"]
+    assert (text(server, uid), server.pid(uid), running(former)) == ("one", former, True)
+    told = record(server)
+    assert (told["state"], told["version"]) == ("loaded", "1.0")
+    assert "The upgrade from 1.0 to 2.0 was rolled back, 1.0 serves on" in told["reason"]
+    assert len(folders(server)) == 1
+    upgrade(server, wheels.fake_engine("2.1", "three"))
+    assert text(server, uid) == "three" and record(server)["reason"] is None
+
+
+def test_an_upgrade_that_fails_its_first_request_takes_those_back_that_had_moved(server: Any, wheels: Any) -> None:
+    """Two models: the first runs with the new version already when the second's new worker fails."""
+    install(server, wheels.fake_engine("1.0", "one"))
+    for uid in ("a", "b"):
+        server.launch("blink-model", model_uid=uid, echo=uid == "b")
+    refuse = """
+
+_generate = FakeEngine.generate
+
+
+async def _refusing(self, request):
+    if self._options.echo:
+        raise RuntimeError("no echo any more")
+    async for piece in _generate(self, request):
+        yield piece
+
+
+FakeEngine.generate = _refusing
+"""
+    failed = upgrade(server, wheels.fake_engine("2.0", "two", engine=refuse), 503)
+    assert "no echo any more" in failed["detail"]
+    assert (text(server, "a"), text(server, "b")) == ("one", "hi")
+    assert record(server)["version"] == "1.0" and len(folders(server)) <= 2
+    events = [event["event_content"] for event in server.client.get("/v1/models/a/events").json()]
+    assert any("1.0 -> 2.0" in event for event in events) and any("back to" in event for event in events)
+
+
+def test_a_light_half_that_breaks_is_refused_before_anything_changes(server: Any, wheels: Any) -> None:
+    install(server, wheels.fake_engine("1.0", "one"))
+    refused = examine(server, wheels.fake_engine("2.0", "two", plugin="\n\nimport no_such_module\n"), 400)
+    assert refused["error"]["code"] == "plugin_refused" and "no_such_module" in refused["detail"]
+    assert (record(server)["version"], record(server)["reason"]) == ("1.0", None)
+
+
+def test_a_plugin_that_is_used_is_removed_only_by_force(server: Any, wheels: Any) -> None:
+    install(server, wheels.fake_engine("1.0", "one"))
+    uid = server.launch("blink-model", model_uid="m")
+    kept = server.client.delete("/v1/plugins/blink")
+    assert kept.status_code == 409 and "'m'" in kept.json()["detail"]
+    assert text(server, uid) == "one"
+    gone = server.client.delete("/v1/plugins/blink", params={"force": "true"})
+    assert gone.json() == {"ended": ["m"]}
+    assert record(server) == {} and not folders(server)
+    again = server.client.post("/v1/models", json={"model_name": "blink-model"})
+    assert again.status_code == 400
+    assert install(server, wheels.fake_engine("1.1", "again"))["plugins"][0]["version"] == "1.1"
+    assert text(server, server.launch("blink-model", model_uid="m")) == "again"
+
+
+def test_a_blocked_engine_serves_on_and_starts_nothing_new(server: Any, wheels: Any) -> None:
+    install(server, wheels.fake_engine("1.0", "one"))
+    uid = server.launch("blink-model", model_uid="m")
+    blocked = server.client.post("/v1/plugins/blink/block").json()
+    assert blocked["state"] == "blocked" and blocked["contributes"] == {}
+    assert text(server, uid) == "one"
+    assert server.client.post("/v1/models", json={"model_name": "blink-model"}).status_code == 400
+    assert (server.home / "blocked_plugins.txt").read_text() == "blink\n"
+    server.kill()
+    server.start()
+    assert record(server)["state"] == "blocked"
+    assert text(server, uid) == "one", "its worker is adopted"
+    assert server.client.post("/v1/plugins/blink/unblock").json()["state"] == "loaded"
+    assert (server.home / "blocked_plugins.txt").read_text() == ""
+    assert text(server, server.launch("blink-model", model_uid="n")) == "one"
+
+
+def test_a_name_that_is_taken_is_refused_and_both_are_named(server: Any, wheels: Any) -> None:
+    stranger = {
+        "stranger.py": """
+from enginehouse.sdk import EngineSpec, hookimpl
+
+@hookimpl
+def enginehouse_engines():
+    return [EngineSpec(name="FAKE", tasks=("generate",), formats=("fake",), engine="stranger:Engine")]
+"""
+    }
+    refused = examine(server, wheels.make("stranger", "1.0", stranger, "stranger = stranger"), 400)
+    assert "'fake' among engines, which fake_engine (enginehouse-fake-engine " in refused["detail"]
+    assert refused["detail"].startswith("stranger 1.0 cannot be installed")
+    namesake = examine(server, wheels.make("stranger", "1.1", {"stranger.py": ""}, "fake_engine = stranger"), 400)
+    assert "'fake_engine' is there already, from enginehouse-fake-engine" in namesake["detail"]
+
+
+@pytest.mark.parametrize(
+    ("requires", "words"),
+    [
+        (("enginehouse-core>=99",), ("It asks for enginehouse-core>=99, this is 0.", "Upgrade Enginehouse")),
+        (("msgspec<0.1",), ("needs msgspec<0.1, and this server has msgspec 0.",)),
+        (("no-such-package-of-ours",), ("no-such-package-of-ours",)),
+    ],
+)
+def test_what_does_not_go_with_the_server_is_refused_with_both_versions(
+    server: Any, wheels: Any, requires: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    wheel = wheels.make("picky", "1.0", {"picky.py": ""}, "picky = picky", requires)
+    answer = server.client.post("/v1/plugin_examinations", json={"source": str(wheel), "no_index": True})
+    assert answer.status_code in (400, 503)
+    assert all(word in answer.json()["detail"] for word in words), answer.text
+    assert server.client.get("/v1/plugins/picky").status_code == 404
+
+
+def test_what_a_plugin_needs_and_the_server_lacks_comes_along_and_goes_with_it(server: Any, wheels: Any) -> None:
+    wheels.make("a-small-need", "1.5", {"a_small_need.py": "WORD = 'needed'\n"})
+    source = {
+        "needy.py": "import a_small_need\nfrom enginehouse.sdk import Asks\nASKS = Asks(network=a_small_need.WORD)\n"
+    }
+    wheel = wheels.make("needy", "1.0", source, "needy = needy", ("a-small-need>=1",))
+    shown = examine(server, wheel, find_links=[str(wheels.folder)])
+    assert shown["adds"] == ["a-small-need==1.5"]
+    assert server.client.post("/v1/plugins", json={"digest": shown["digest"]}).status_code == 200
+    assert record(server, "needy")["asks"] == {"network": "needed"}
+    assert server.client.delete("/v1/plugins/needy").status_code == 200
+    assert not (server.home / "plugins" / "needy").exists()
+
+
+def test_plugins_of_the_servers_own_environment_are_left_alone(server: Any, wheels: Any) -> None:
+    refused = server.client.delete("/v1/plugins/fake_engine")
+    assert refused.status_code == 400 and "pip uninstall enginehouse-fake-engine" in refused.json()["detail"]
+    twin = wheels.make("enginehouse-fake-engine", "9.0", {"other.py": ""}, "other = other")
+    assert "stays as it is" in examine(server, twin, 400)["detail"]
+    shadow = wheels.make("shadow", "1.0", {"msgspec/__init__.py": ""}, "shadow = msgspec")
+    assert "brings a module 'msgspec'" in examine(server, shadow, 400)["detail"]
+    for source in ("--index-url=http://x", "", "./here", "a/b"):
+        assert "names no plugin" in examine(server, source, 400)["detail"]
+    plain = wheels.make("plain", "1.0", {"plain.py": ""})
+    assert "is no plugin" in examine(server, plain, 400)["detail"]
+    unknown = server.client.post("/v1/plugins", json={"digest": "../../etc"})
+    assert unknown.status_code == 400 and "Examine the plugin first" in unknown.json()["detail"]
+    assert server.client.post("/v1/plugins/nobody/block").status_code == 404
+    assert server.client.post("/v1/plugins/builtin/block").status_code == 400
