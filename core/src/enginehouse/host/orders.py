@@ -162,8 +162,8 @@ def _variables(plan: Plan, devices: tuple[str, ...], environment: Environment) -
         variables["CUDA_VISIBLE_DEVICES"] = ",".join(label.partition(":")[2] for label in devices)
     elif plan.device == "cpu":
         variables.setdefault("CUDA_VISIBLE_DEVICES", "")
-    if plan.code and not environment.digest:  # one that was made carries the code itself
-        given = variables.get("PYTHONPATH") or os.environ.get("PYTHONPATH")
+    if plan.code and "PYTHONPATH" not in environment.variables:  # a sealed one carries the code itself
+        given = (plan.request.envs or {}).get("PYTHONPATH") or os.environ.get("PYTHONPATH")
         variables["PYTHONPATH"] = os.pathsep.join((*plan.code, *([given] if given else ())))
     return {name: str(value) for name, value in variables.items()}
 
