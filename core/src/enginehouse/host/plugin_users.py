@@ -48,6 +48,8 @@ def stands_on(plan: Plan, contributions: Contributions, names: Collection[str], 
 
 def _in_worker(plan: Plan, contributions: Contributions) -> Iterator[Claim]:
     yield "engines", plan.engine.lower()
+    if plan.launcher is not None:
+        yield "launchers", plan.launcher.name.lower()
     for name, kind in ((plan.family.tool_parser, "tool"), (plan.family.reasoning_parser, "reasoning")):
         spec = contributions.parser(name, kind) if name else None
         if spec is not None:
