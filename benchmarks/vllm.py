@@ -31,9 +31,11 @@ REQUESTS = {1: 24, 16: 96}  # of a run
 SLOTS = 16
 PROMPT = "Count from 1 to 30."
 START_SECONDS = 180.0  # vLLM imports for a long time
-ENTRY = (
-    "import sys, uvloop; from enginehouse_vllm.vllm_entry import *; uvloop.run(run_server(make_parser().parse_args()))"
-)
+ENTRY = """
+import uvloop
+from enginehouse_vllm.vllm_entry import make_parser, serve
+uvloop.run(serve(make_parser().parse_args()))
+"""
 
 
 class Case(NamedTuple):

@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from enginehouse.sdk import BadRequest, RunnerOrder, Sampling, WorkerOrder
+from enginehouse.sdk import BadRequest, CannotRun, RunnerOrder, Sampling, WorkerOrder
 from enginehouse_vllm.arguments import Launch, launch_of, options_of
 from enginehouse_vllm.checkpoint import adapter_rank, cache_numbers, default_sampling, stored_dtype
 from enginehouse_vllm.plugin import command
 
-CONFIG = {"hidden_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2, "num_hidden_layers": 3,
+CONFIG = {"hidden_size": 128, "num_attention_heads": 4, "num_key_value_heads": 2, "num_hidden_layers": 3,
           "max_position_embeddings": 256}  # fmt: skip
 
 
@@ -103,11 +103,24 @@ def test_a_wrong_option_is_refused(model: Path, options: dict[str, Any]) -> None
         launched(model, **options)
 
 
+@pytest.mark.parametrize("flag", ["trust_remote_code", "--uds", "middleware"])
+def test_what_the_launch_decides_is_no_extra(model: Path, flag: str) -> None:
+    with pytest.raises(BadRequest, match="extra"):
+        launched(model, extra={flag: True})
+
+
+def test_a_model_that_vllm_has_no_code_for_on_a_cpu(model: Path) -> None:
+    (model / "config.json").write_text(json.dumps({**CONFIG, "head_dim": 16}))
+    with pytest.raises(CannotRun, match="heads have 16 numbers"):
+        launched(model)
+    assert launched(model, devices="0").argv
+
+
 def test_a_cpu_gets_what_suits_it(model: Path) -> None:
     launch = launched(model)
     assert value_of(launch, "--enforce-eager") == ""
     assert value_of(launch, "--distributed-executor-backend") == "uni"
-    assert int(value_of(launch, "--kv-cache-memory-bytes") or 0) == 16 * 192 * 2 * (256 + 512)
+    assert int(value_of(launch, "--kv-cache-memory-bytes") or 0) == 16 * 384 * 2 * (256 + 512)
     assert launch.variables["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0"
 
 
@@ -170,7 +183,7 @@ def test_a_lora_may_not_be_named_as_the_model(model: Path) -> None:
 
 
 def test_what_a_checkpoint_says(model: Path) -> None:
-    assert cache_numbers(model) == 2 * 3 * 2 * 16
+    assert cache_numbers(model) == 2 * 3 * 2 * 32
     assert adapter_rank(model) is None
     assert default_sampling(model) == Sampling()
     (model / "generation_config.json").write_text(json.dumps({"do_sample": False, "repetition_penalty": 1.1}))

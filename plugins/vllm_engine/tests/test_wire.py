@@ -255,6 +255,17 @@ async def test_what_is_refused_before_vllm_is_asked(worker: Make, route: str, bo
     assert (answer.status_code, answer.json()["error"]["param"], server.asked) == (400, param, [])
 
 
+async def test_images_are_sent_on_and_never_fetched(worker: Make) -> None:
+    server, client = await worker(abilities=("chat", "vision"))
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    asked = {"model": "mine", "messages": [{"role": "user", "content": [{"type": "text", "text": "what?"}, image]}]}
+    assert (await client.post("/v1/chat/completions", json=asked)).status_code == 200
+    assert server.asked[0]["messages"][0]["content"][1] == image
+    image["image_url"] = {"url": "http://127.0.0.1/secret"}
+    refused = await client.post("/v1/chat/completions", json=asked)
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "messages[0].content[1]")
+
+
 async def test_tokens(worker: Make) -> None:
     _, client = await worker()
     answer = (

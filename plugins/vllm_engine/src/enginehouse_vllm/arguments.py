@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from enginehouse.sdk import BadRequest, RunnerOrder, WorkerOrder
+from enginehouse.sdk import BadRequest, CannotRun, RunnerOrder, WorkerOrder
 
 from .cache import cache_bytes
-from .checkpoint import adapter_rank, cache_numbers, context_length, stored_dtype
+from .checkpoint import adapter_rank, cache_numbers, context_length, head_size, stored_dtype
 from .options import VllmOptions
 
 TEMPLATE_FILE = "chat_template.jinja"
@@ -29,6 +29,12 @@ _SPOKEN = frozenset({"dtype", "tensor_parallel_size", "enforce_eager", "kv_cache
                      "max_lora_rank", "max_loras", "tool_call_parser", "reasoning_parser",
                      "structured_outputs_config", "truncate", "extra"})  # fmt: skip
 """Options that need more than their flag."""
+
+_DECIDED = frozenset({"model", "served-model-name", "uds", "host", "port", "middleware", "api-key", "trust-remote-code",
+                      "tool-parser-plugin", "reasoning-parser-plugin", "lora-modules", "enable-lora"})  # fmt: skip
+"""Flags that the launch's other fields decide, or that nobody may set beside them."""
+
+HEAD_SIZES = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)  # that vLLM's attention on a CPU has code for
 
 
 class Launch(NamedTuple):
@@ -48,7 +54,7 @@ def options_of(runner: RunnerOrder) -> VllmOptions:
 
 def launch_of(order: WorkerOrder, runner: RunnerOrder, options: VllmOptions) -> Launch:
     """What vLLM is started with. Raises BadRequest for options that contradict the launch."""
-    return Launch(tuple(_argv(order, runner, options)), _variables(order, runner, options))
+    return Launch(tuple(_argv(order, runner, options)), _variables(runner))
 
 
 def _argv(order: WorkerOrder, runner: RunnerOrder, options: VllmOptions) -> Iterator[str]:
@@ -70,11 +76,18 @@ def _argv(order: WorkerOrder, runner: RunnerOrder, options: VllmOptions) -> Iter
         if name not in _SPOKEN and (value := getattr(options, name)) is not None:
             yield from _flag(name, value)
     for name, value in options.extra.items():
+        if _word(name) in _DECIDED:
+            raise BadRequest(f"`extra` may not hold {name!r}: the launch's own fields decide it.", param="extra")
         yield from _flag(name, value)
 
 
 def _device_flags(order: WorkerOrder, runner: RunnerOrder, options: VllmOptions, model: Path) -> Iterator[str]:
     on_cpu = runner.device == "cpu"
+    if on_cpu and (size := head_size(model)) is not None and size not in HEAD_SIZES and "generate" in runner.tasks:
+        raise CannotRun(
+            f"vLLM cannot run this model on a CPU: its attention heads have {size} numbers, and there is code for "
+            f"{', '.join(map(str, HEAD_SIZES))} only. Launch it with the engine transformers."
+        )
     dtype = options.dtype
     if dtype == "auto" and on_cpu and stored_dtype(model) == "float32":
         dtype = "float32"
@@ -116,7 +129,7 @@ def _lora_flags(order: WorkerOrder, options: VllmOptions) -> Iterator[str]:
 
 def _flag(name: str, value: Any) -> Iterator[str]:
     """A flag as vLLM's parser reads it."""
-    word = name.strip("-").replace("_", "-")
+    word = _word(name)
     if isinstance(value, bool):
         yield f"--{word}" if value else f"--no-{word}"
     elif value is None:
@@ -127,7 +140,11 @@ def _flag(name: str, value: Any) -> Iterator[str]:
         yield from (f"--{word}", json.dumps(value) if isinstance(value, dict | list) else str(value))
 
 
-def _variables(order: WorkerOrder, runner: RunnerOrder, options: VllmOptions) -> dict[str, str]:
+def _word(name: str) -> str:
+    return name.strip("-").replace("_", "-")
+
+
+def _variables(runner: RunnerOrder) -> dict[str, str]:
     """What vLLM reads from its process. HF_HUB_OFFLINE: weights are here already, and nothing else is asked for."""
     said: dict[str, str] = {
         "VLLM_NO_USAGE_STATS": "1",

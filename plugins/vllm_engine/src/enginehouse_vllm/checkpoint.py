@@ -35,23 +35,26 @@ def stored_dtype(folder: Path) -> str | None:
 
 def cache_numbers(folder: Path) -> int | None:
     """Numbers that one token leaves in the cache of keys and values; None where the config does not say."""
-    config = read_json(folder / "config.json")
-    text = config.get("text_config")
-    config = {**config, **text} if isinstance(text, dict) else config
+    config, size = _text_config(folder), head_size(folder)
     try:
-        heads = int(config["num_attention_heads"])
-        size = int(config.get("head_dim") or int(config["hidden_size"]) // heads)
-        kept = int(config.get("num_key_value_heads") or heads)
-        return 2 * int(config["num_hidden_layers"]) * kept * size
+        kept = int(config.get("num_key_value_heads") or config["num_attention_heads"])
+        return None if size is None else 2 * int(config["num_hidden_layers"]) * kept * size
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def head_size(folder: Path) -> int | None:
+    """Numbers of one head of the attention; None where the config does not say."""
+    config = _text_config(folder)
+    try:
+        return int(config.get("head_dim") or int(config["hidden_size"]) // int(config["num_attention_heads"]))
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
 
 
 def context_length(folder: Path) -> int | None:
     """Tokens that the model was made for, as its config says."""
-    config = read_json(folder / "config.json")
-    text = config.get("text_config")
-    found = config.get("max_position_embeddings") or (text or {}).get("max_position_embeddings")
+    found = _text_config(folder).get("max_position_embeddings")
     return found if isinstance(found, int) else None
 
 
@@ -68,6 +71,13 @@ def adapter_rank(folder: Path) -> int | None:
     """The rank of a LoRA; None where its config does not say."""
     rank = read_json(folder / "adapter_config.json").get("r")
     return rank if isinstance(rank, int) and rank > 0 else None
+
+
+def _text_config(folder: Path) -> dict[str, Any]:
+    """config.json, of a model that also sees or hears the part about text."""
+    config = read_json(folder / "config.json")
+    text = config.get("text_config")
+    return {**config, **text} if isinstance(text, dict) else config
 
 
 def _header_dtype(file: Path) -> str | None:

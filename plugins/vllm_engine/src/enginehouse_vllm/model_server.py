@@ -36,7 +36,6 @@ from .pieces import Pieces, StreamFailed
 from .pooling import Pooling, embed, score
 from .refusals import refusal_of
 
-LONG_TEXT = 20_000  # characters: a millisecond of tokenising, during which no token of others may wait
 _RESERVED = frozenset({"conversation", "tools", "tokenize", "chat_template", "return_dict"})
 _encode = msgspec.json.Encoder().encode
 
@@ -100,6 +99,7 @@ class ModelServer:
         if facts.chat_template is None and not getattr(facts.tokenizer, "chat_template", None):
             raise no_template()
         check_template_options(options, _RESERVED)
+        _check_links(messages)
         try:
             text = facts.tokenizer.apply_chat_template(
                 template_messages(_text_only(messages)),
@@ -162,6 +162,17 @@ class ModelServer:
         if wrong := next((token for token in ids if not 0 <= token < self._facts.vocabulary), None):
             last = self._facts.vocabulary - 1
             raise BadRequest(f"There is no token {wrong}: ids go from 0 to {last}.", param=param)
+
+
+def _check_links(messages: tuple[Message, ...]) -> None:
+    """Refuses images and sounds that vLLM would fetch: a caller could ask for what only this machine can reach."""
+    for number, message in enumerate(messages):
+        for place, part in enumerate(message.content if isinstance(message.content, list) else ()):
+            link = part.get(str(part.get("type")))
+            url = link.get("url") if isinstance(link, dict) else link
+            if isinstance(url, str) and part.get("type") != "text" and not url.startswith("data:"):
+                where = f"messages[{number}].content[{place}]"
+                raise NotSupported(f"{where} is a link, and nothing is fetched; send a data: URL.", param=where)
 
 
 def _text_only(messages: tuple[Message, ...]) -> tuple[Message, ...]:

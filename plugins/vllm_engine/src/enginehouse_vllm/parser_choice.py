@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from enginehouse.builtin.parsers.table import parser_specs
-from enginehouse.runner.hosting import resolve
+from enginehouse.runner.targets import resolve
 from enginehouse.sdk import BadRequest
 
 Kind = Literal["tool", "reasoning"]

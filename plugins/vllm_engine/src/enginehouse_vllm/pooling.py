@@ -17,7 +17,6 @@ from .refusals import refusal_of
 
 EMBEDDINGS, RERANK = "/v1/embeddings", "/v1/rerank"
 FRAME = 8  # special tokens around an input or a pair, at most
-NAMED = 20
 _encode = msgspec.json.Encoder().encode
 
 
@@ -63,9 +62,9 @@ async def embed(pooling: Pooling, request: EmbedRequest) -> Vectors:
         )
     inputs = _inputs(pooling, request)
     limit, cuts = _limit(pooling, request)
-    lengths = await asyncio.to_thread(_too_long, pooling, inputs, limit)
-    if lengths and not cuts:
-        number = lengths[0]
+    long = await _too_long(pooling, inputs, limit)
+    if long and not cuts:
+        number = long[0]
         raise ContextLengthExceeded(
             f"input[{number}] is longer than the {limit} tokens that are read of one; shorten it, or send "
             "truncate=true.",
@@ -73,11 +72,11 @@ async def embed(pooling: Pooling, request: EmbedRequest) -> Vectors:
         )
     body: dict[str, Any] = {"model": pooling.facts.model_uid, "input": inputs, "encoding_format": "base64"}
     body |= _wishes(request.dimensions, request.normalize)
-    if lengths:
+    if long:
         body["truncate_prompt_tokens"] = limit
     found = await _ask(pooling, EMBEDDINGS, body, _Vectors)
     rows = [b64decode(one.embedding) for one in sorted(found.data, key=lambda one: one.index)]
-    return Vectors(rows=rows, prompt_tokens=found.usage.prompt_tokens, truncated=tuple(lengths))
+    return Vectors(rows=rows, prompt_tokens=found.usage.prompt_tokens, truncated=long)
 
 
 async def score(pooling: Pooling, request: ScoreRequest) -> Scores:
@@ -86,9 +85,9 @@ async def score(pooling: Pooling, request: ScoreRequest) -> Scores:
     documents = [_text(one, f"documents[{number}]") for number, one in enumerate(request.documents)]
     limit = pooling.facts.context_length
     cuts = pooling.facts.truncates if request.truncate is None else request.truncate
-    lengths = await asyncio.to_thread(_too_long, pooling, documents, limit, query)
-    if lengths and not cuts:
-        number = lengths[0]
+    long = await _too_long(pooling, documents, limit, query)
+    if long and not cuts:
+        number = long[0]
         raise ContextLengthExceeded(
             f"The query and documents[{number}] are longer than the {limit} tokens that are read of a pair; shorten "
             "it, or send truncate=true.",
@@ -98,13 +97,13 @@ async def score(pooling: Pooling, request: ScoreRequest) -> Scores:
     body |= _wishes(None, request.normalize)
     if request.instruction is not None:
         body["instruction"] = request.instruction
-    if lengths:
+    if long:
         body["truncate_prompt_tokens"] = limit
     found = await _ask(pooling, RERANK, body, _Scores)
     scores = [0.0] * len(documents)
     for one in found.results:
         scores[one.index] = one.relevance_score
-    return Scores(scores=scores, prompt_tokens=found.usage.total_tokens, truncated=tuple(lengths))
+    return Scores(scores=scores, prompt_tokens=found.usage.total_tokens, truncated=long)
 
 
 async def _ask(pooling: Pooling, route: str, body: dict[str, Any], answer: Any) -> Any:
@@ -176,15 +175,21 @@ def _text(one: str | Part, place: str) -> str:
     return one["text"]
 
 
-def _too_long(pooling: Pooling, inputs: Sequence[str | list[int]], limit: int, query: str | None = None) -> list[int]:
-    """Numbers of the inputs that are beyond `limit`. Only those are tokenised that have bytes enough to be."""
-    before = len((query or "").encode())
-    return [
-        number
-        for number, one in enumerate(inputs)
-        if (len(one.encode()) if isinstance(one, str) else len(one)) + before + FRAME > limit
-        and _length(pooling.facts.tokenizer, one, query) > limit
-    ]
+async def _too_long(
+    pooling: Pooling, inputs: Sequence[str | list[int]], limit: int, query: str | None = None
+) -> tuple[int, ...]:
+    """Numbers of the inputs that are beyond `limit`. Only those are tokenised that have bytes enough to be, and on a
+    thread: a long text takes a tokenizer seconds."""
+    before = len((query or "").encode()) + FRAME
+    long = [number for number, one in enumerate(inputs) if _bytes(one) + before > limit]
+    if not long:
+        return ()
+    lengths = await asyncio.to_thread(lambda: [_length(pooling.facts.tokenizer, inputs[one], query) for one in long])
+    return tuple(number for number, length in zip(long, lengths, strict=True) if length > limit)
+
+
+def _bytes(one: str | list[int]) -> int:
+    return len(one.encode()) if isinstance(one, str) else len(one)
 
 
 def _length(tokenizer: Any, one: str | list[int], query: str | None) -> int:

@@ -9,10 +9,14 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import multiprocessing
+import os
 import re
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 
 import msgspec
 
@@ -35,6 +39,7 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write("usage: python -m enginehouse_vllm.serve FOLDER\n")
         return 2
     begin_logging()
+    signal.signal(signal.SIGTERM, _leave_at_once)  # until the model is loaded; then the middleware drains
     folder = Path(arguments[0])
     try:
         order = msgspec.json.decode((folder / "order.json").read_bytes(), type=WorkerOrder)
@@ -63,7 +68,7 @@ def _run(argv: Sequence[str]) -> None:
     """vLLM's server until it is told to end. Raises BadRequest for flags that it does not take."""
     import uvloop  # noqa: PLC0415 - comes with vLLM, which is imported after its variables are set
 
-    from .vllm_entry import make_parser, run_server, validate  # noqa: PLC0415 - as above
+    from .vllm_entry import make_parser, serve, validate  # noqa: PLC0415 - as above
 
     said = io.StringIO()
     try:
@@ -75,7 +80,15 @@ def _run(argv: Sequence[str]) -> None:
         raise BadRequest(f"vLLM does not take these options: {words[-1]}") from refused
     finally:
         sys.stderr.write(said.getvalue())
-    uvloop.run(run_server(args))
+    uvloop.run(serve(args))
+
+
+def _leave_at_once(number: int, frame: FrameType | None) -> None:
+    """vLLM would raise here, and what it was doing may swallow that: then its processes wait for each other."""
+    for child in multiprocessing.active_children():
+        child.kill()
+    sys.stdout.flush()
+    os._exit(0)
 
 
 def _explained(error: Exception, folder: Path) -> Exception:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 try:
-    from vllm.entrypoints.launchers.api_server.entry import run_server
+    from vllm.entrypoints.launchers.api_server.entry import run_server_worker
     from vllm.entrypoints.launchers.cli_args import make_arg_parser, validate_parsed_serve_args
+    from vllm.entrypoints.launchers.launcher import setup_server
 except ImportError:  # before 0.30
-    from vllm.entrypoints.openai.api_server import run_server
+    from vllm.entrypoints.openai.api_server import run_server_worker, setup_server
     from vllm.entrypoints.openai.cli_args import make_arg_parser, validate_parsed_serve_args
 
 try:
@@ -16,7 +18,7 @@ try:
 except ImportError:  # before 0.12
     from vllm.utils import FlexibleArgumentParser
 
-__all__ = ["make_parser", "run_server", "validate"]
+__all__ = ["make_parser", "serve", "validate"]
 
 
 def make_parser() -> Any:
@@ -27,3 +29,10 @@ def make_parser() -> Any:
 def validate(args: Any) -> None:
     """Raises what vLLM raises for flags that contradict each other."""
     validate_parsed_serve_args(args)
+
+
+async def serve(args: Any) -> None:
+    """vLLM's server until it is told to end: its `run_server`, but for what that does with SIGTERM while loading."""
+    alone = {"reuse_port": False} if "reuse_port" in inspect.signature(setup_server).parameters else {}
+    address, socket = setup_server(args, **alone)
+    await run_server_worker(address, socket, args)
