@@ -292,3 +292,25 @@ def test_plugins_of_the_servers_own_environment_are_left_alone(server: Any, whee
     assert unknown.status_code == 400 and "Examine the plugin first" in unknown.json()["detail"]
     assert server.client.post("/v1/plugins/nobody/block").status_code == 404
     assert server.client.post("/v1/plugins/builtin/block").status_code == 400
+
+
+def test_the_command_line_does_it_all(server: Any, wheels: Any) -> None:
+    first, second = wheels.fake_engine("1.0", "one"), wheels.fake_engine("2.0", "two", requires=("packaging>=20",))
+    declined = server.cli("plugins", "install", str(first), "--no-index", stdin="n\n")
+    assert declined.returncode == 130 and "engines: blink" in declined.stderr and not record(server)
+    done = server.cli("plugins", "install", str(first), "--no-index", "--yes")
+    assert done.returncode == 0 and "Installed enginehouse-blink 1.0." in done.stderr, done.stderr
+    again = server.cli("plugins", "install", str(first), "--no-index", "--yes")
+    assert again.returncode == 1 and "is installed already" in again.stderr
+    uid = server.launch("blink-model", model_uid="m")
+    shown = server.cli("plugins", "show", "blink").stdout
+    assert "used by: m" in shown and "needs of the server: enginehouse-core" in shown
+    assert [row.split()[3] for row in server.cli("plugins").stdout.splitlines() if row.startswith("blink ")] == ["home"]
+    newer = server.cli("plugins", "upgrade", "blink", "--find-links", str(wheels.folder), "--no-index", stdin="y\n")
+    assert newer.returncode == 0 and "gives new workers to: m" in newer.stderr, newer.stderr
+    assert second.exists() and text(server, uid) == "two"
+    assert server.cli("plugins", "block", "blink").returncode == 0 and record(server)["state"] == "blocked"
+    assert "Unblocked blink: loaded." in server.cli("plugins", "unblock", "blink").stderr
+    assert "'m'" in server.cli("plugins", "remove", "blink").stderr
+    assert "Ended m." in server.cli("plugins", "remove", "blink", "--force", stdin="y\n").stderr
+    assert server.cli("plugins", "show", "blink").returncode == 1

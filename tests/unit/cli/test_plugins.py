@@ -44,3 +44,49 @@ def test_many_names_are_counted(server: Any, ask: Any) -> None:
     many = {**LOADED, "contributes": {"families": [f"family-{number}" for number in range(118)]}}
     server.play({"GET /v1/plugins": {"plugins": [many]}})
     assert "families: 118 " in ask("plugins").out
+
+
+def test_the_block_list_of_the_home_is_changed_without_a_server(run: Any, tmp_path: Any, unused_address: str) -> None:
+    listed = tmp_path / "home" / "blocked_plugins.txt"
+    assert "will not be loaded by the next server" in run("plugins", "block", "x", "--local").err
+    run("plugins", "block", "y", "--local")
+    assert listed.read_text() == "x\ny\n"
+    assert "will be loaded by the next server" in run("plugins", "unblock", "x", "--local").err
+    assert listed.read_text() == "y\n"
+    assert run("plugins", "-e", unused_address, "block", "z").status == 3
+    assert listed.read_text() == "y\n"
+
+
+def test_nothing_is_installed_without_a_yes(server: Any, ask: Any) -> None:
+    shown = {
+        "digest": "d",
+        "distribution": "enginehouse-x",
+        "version": "2.0",
+        "source": "x",
+        "size_bytes": 2048,
+        "plugins": [
+            {
+                "name": "x",
+                "contributes": {"engines": ["x"]},
+                "asks": {"network": "to ask"},
+                "requirements": {"x": ["t>1"]},
+            }
+        ],
+        "requires": ["enginehouse-core", "numpy"],
+        "adds": ["numpy==2.0"],
+        "replaces": None,
+        "upgrades": [],
+    }
+    server.play({"POST /v1/plugin_examinations": shown, "POST /v1/plugins": {"plugins": [LOADED]}})
+    ended = ask("plugins", "install", "enginehouse-x", stdin="n\n")
+    assert ended.status == 130
+    for words in (
+        "2.0 KiB",
+        "engines: x",
+        "connects to other machines: to ask",
+        "in its environment: t>1",
+        "numpy==2.0",
+    ):
+        assert words in ended.err
+    assert not server.asked("POST /v1/plugins")
+    assert ask("plugins", "install", "enginehouse-x", "--yes").status == 0

@@ -42,7 +42,7 @@ COMMANDS = {
     "remove-cache": "Remove downloaded weights.",
     "keys": "Make, list and revoke keys.",
     "login": "Keep a key for a server.",
-    "plugins": "List the plugins and what became of each.",
+    "plugins": "List plugins, install, upgrade, remove, block them.",
     "doctor": "Check this machine and say what to do.",
     "stop-cluster": "Stop the server and all its models.",
     "completion": "Print what makes a shell complete commands.",
