@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,10 @@ TAKEN: list[tuple[dict[str, Any], str, Any]] = [
     ({"enable_virtual_env": None}, "environment.provisioner", "system"),
     ({"enable_virtual_env": False}, "environment.provisioner", "system"),
     ({"virtual_env_packages": None, "virtual_env_find_links": []}, "environment.provisioner", "system"),
+    ({"virtual_env_packages": ["msgspec>=0.1"]}, "environment.provisioner", "system"),
+    ({"environment": None}, "environment.provisioner", "system"),
+    ({"environment": "system", "enable_virtual_env": False}, "environment.reason", "It was asked for."),
+    ({"environment": f"path:{sys.executable}"}, "environment.interpreter", sys.executable),
     ({"trust_remote_code": None}, "model_engine", "fake"),
     ({"trust_remote_code": False}, "model_engine", "fake"),
     ({"wait_ready": False}, "model_engine", "fake"),
@@ -96,9 +101,17 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"download_hub": "nohub"}, "download_hub is 'nohub'"),
     ({"enable_thinking": "yes"}, "enable_thinking"),
     ({"reasoning_content": 1}, "reasoning_content"),
-    ({"enable_virtual_env": True}, "enable_virtual_env is True"),
-    ({"virtual_env_packages": ["numpy"]}, "install what the model needs beside the server"),
-    ({"virtual_env_find_links": ["/wheels"]}, "virtual_env_find_links"),
+    ({"enable_virtual_env": "perhaps"}, "enable_virtual_env"),
+    ({"enable_virtual_env": True, "environment": "system"}, "give one of them"),
+    ({"environment": "conda"}, "'path:' and the absolute path of a Python interpreter"),
+    ({"environment": "path:python3"}, "'path:' and the absolute path of a Python interpreter"),
+    ({"enable_virtual_env": False, "virtual_env_packages": ["gone"]}, "its library gone is not installed"),
+    ({"virtual_env_packages": ["--index-url=https://host"]}, "is an option of pip and no package"),
+    ({"virtual_env_packages": ["numpy>>2"]}, "is no package as pip names them"),
+    ({"virtual_env_packages": ["x @ https://host/x-1-py3-none-any.whl"]}, "ENGINEHOUSE_PACKAGE_URLS=1"),
+    ({"virtual_env_packages": "numpy"}, "virtual_env_packages: Expected `array | null`, got `str`"),
+    ({"virtual_env_find_links": ["wheels"]}, "give an absolute path"),
+    ({"virtual_env_find_links": ["/"]}, "ENGINEHOUSE_VIRTUAL_ENV_FIND_LINKS_ALLOWED_ROOTS"),
     ({"envs": {"A": 1}}, "envs[...]: Expected `str`, got `int`"),
     ({"trust_remote_code": True}, "ENGINEHOUSE_TRUST_REMOTE_CODE"),
     ({"wait_ready": "no"}, "wait_ready is 'no'"),

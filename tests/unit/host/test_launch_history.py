@@ -62,3 +62,12 @@ def test_hidden_values_are_taken_from_what_is_known() -> None:
     with pytest.raises(BadRequest, match=r"envs\.TOKEN"):
         restore_secrets(shown, {"model_name": "a"})
     assert restore_secrets({"envs": None}, None) == hide_secrets({"envs": None}) == {"envs": None}
+
+
+def test_credentials_in_packages_are_hidden_and_come_back() -> None:
+    kept = {"virtual_env_packages": ["x @ https://me:w@rd@host/x.whl", "numpy", "y @ https://host/y@1.whl"]}
+    shown = hide_secrets(kept)
+    assert shown["virtual_env_packages"] == [f"x @ https://{HIDDEN}@host/x.whl", "numpy", "y @ https://host/y@1.whl"]
+    assert restore_secrets(shown, kept) == kept
+    with pytest.raises(BadRequest, match="are hidden and not known here"):
+        restore_secrets(shown, {"virtual_env_packages": ["numpy"]})

@@ -2,6 +2,7 @@ import msgspec
 
 from enginehouse.host.contributions import Contributions
 from enginehouse.host.devices import Machine
+from enginehouse.host.environment_need import Place, Supply
 from enginehouse.host.offers import engines_for, find_family, offer_of, options_schema
 from enginehouse.sdk import EngineSpec, ModelFamily, ModelType, Options, Variant
 
@@ -60,7 +61,7 @@ def known(*engines: EngineSpec, families: tuple[ModelFamily, ...] = ()) -> Contr
 
 
 def test_llms_are_grouped_by_format_and_size() -> None:
-    answer = engines_for(family(), known(engine("torchy"), engine("other", formats=("mlx",))), MACHINE)
+    answer = engines_for(family(), Place(known(engine("torchy"), engine("other", formats=("mlx",))), MACHINE))
     assert answer["torchy"] == [
         {"model_name": "m", "model_format": "pytorch", "model_size_in_billions": 7, "quantizations": ["none", "Int4"]},
         {"model_name": "m", "model_format": "pytorch", "model_size_in_billions": "0_5", "quantizations": ["none"]},
@@ -72,8 +73,17 @@ def test_llms_are_grouped_by_format_and_size() -> None:
 
 
 def test_other_types_have_one_item_a_variant() -> None:
-    answer = engines_for(family("rerank"), known(engine("gg", formats=("ggufv2",))), MACHINE)
+    answer = engines_for(family("rerank"), Place(known(engine("gg", formats=("ggufv2",))), MACHINE))
     assert answer == {"gg": [{"model_name": "m", "model_format": "ggufv2", "quantization": "Q4"}]}
+
+
+def test_engines_that_are_not_installed_count_where_an_environment_may_be_made() -> None:
+    lacking = engine("lacking", requirements=("nolib>=2",))
+    for can_make, wish, usable in ((True, None, True), (True, True, True), (True, False, False), (False, None, False)):
+        place = Place(known(lacking), MACHINE, Supply(can_make=can_make))
+        answer = engines_for(family(), place, wish)["lacking"]
+        assert isinstance(answer, list) == usable
+        assert usable or "its library nolib is not installed" in answer
 
 
 def test_a_name_without_a_type_is_an_llm_first() -> None:

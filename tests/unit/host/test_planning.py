@@ -3,8 +3,10 @@ import pytest
 
 from enginehouse.host.contributions import Contributions
 from enginehouse.host.devices import Device, Machine
+from enginehouse.host.environment_need import Case, Supply
 from enginehouse.host.launch_request import LaunchRequest, parse_launch
-from enginehouse.host.matching import libraries, mismatches
+from enginehouse.host.matching import mismatches
+from enginehouse.host.obstacles import judge
 from enginehouse.host.options import check_options
 from enginehouse.host.planning import Knowledge, Plan, make_plan
 from enginehouse.sdk import (
@@ -43,7 +45,7 @@ CPU = Machine(platform="linux")
 GPU = Machine(platform="linux", devices=GPUS)
 
 
-def known(*engines: EngineSpec, machine: Machine = CPU, trust: bool = False) -> Knowledge:
+def known(*engines: EngineSpec, machine: Machine = CPU, trust: bool = False, supply: Supply | None = None) -> Knowledge:
     contributions = Contributions()
     contributions.add(
         {
@@ -52,7 +54,15 @@ def known(*engines: EngineSpec, machine: Machine = CPU, trust: bool = False) -> 
             "enginehouse_engines": list(engines),
         }
     )
-    return Knowledge(contributions, machine, lambda family, variant, able: (able[-1], "test"), trust)
+    return Knowledge(
+        contributions, machine, lambda family, variant, able: (able[-1], "test"), trust, supply=supply or Supply()
+    )
+
+
+def reasons_against(engine: EngineSpec, machine: Machine = CPU) -> list[str]:
+    """Messages of everything that stands against it, its environment included."""
+    case = Case(request=LaunchRequest(model_name="example"), family=FAMILY, variant=SMALL, engine=engine, device="cpu")
+    return [reason.message for reason in judge(case, known(engine, machine=machine).place).reasons]
 
 
 def plan(knowledge: Knowledge | None = None, **fields: object) -> Plan:
@@ -111,7 +121,7 @@ def test_every_reason_is_given() -> None:
         engine="a:B",
     )
     codes = {reason.code for reason in mismatches(picky, FAMILY, SMALL, CPU)}
-    assert codes == {"format", "device", "platform", "library"}
+    assert codes == {"format", "device", "platform"}
     with pytest.raises(CannotRun) as caught:
         plan(known(picky))
     for word in ("ggufv2", "cuda", "plan9", "nolib"):
@@ -126,11 +136,10 @@ def test_architectures_and_quantizations_count() -> None:
 
 def test_library_versions_count() -> None:
     engine = msgspec.structs.replace(TORCH, requirements=("lib>=2", "other; sys_platform == 'nowhere'"))
-    assert libraries([engine]) == {"lib", "other"}
     old = msgspec.structs.replace(CPU, packages={"lib": "1.9"})
     new = msgspec.structs.replace(CPU, packages={"lib": "2.1"})
-    assert [r.message for r in mismatches(engine, FAMILY, SMALL, old)] == ["it needs lib>=2, 1.9 is installed"]
-    assert mismatches(engine, FAMILY, SMALL, new) == ()
+    assert reasons_against(engine, old) == ["it needs lib>=2, 1.9 is installed"]
+    assert reasons_against(engine, new) == []
 
 
 def test_with_several_engines_a_plugin_chooses() -> None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ..sdk import InvalidSpec, ModelFamily, Variant
+from ..sdk import InvalidSpec, ModelFamily, Variant, VirtualEnvironment
 
 FAMILIES = Path(__file__).with_name("families")
 PLACE = "{quantization}"
@@ -43,6 +43,7 @@ class FamilyFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     context_length: int | None = None
     tool_parser: str | None = None
     reasoning_parser: str | None = None
+    virtualenv: VirtualEnvironment | None = None
     facts: dict[str, Any] = {}
     architectures: tuple[str, ...] = ()
 
@@ -86,6 +87,7 @@ def _family(file: FamilyFile) -> ModelFamily:
         licence=file.licence,
         tool_parser=file.tool_parser,
         reasoning_parser=file.reasoning_parser,
+        virtualenv=file.virtualenv,
         facts=file.facts,
     )
 

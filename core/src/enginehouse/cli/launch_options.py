@@ -92,6 +92,12 @@ OPTIONS: tuple[Callable[..., Any], ...] = (
         "-vp", "--virtual-env-package", multiple=True, metavar="REQUIREMENT", help="Goes into it; repeatable."
     ),
     click.option("--virtual-env-find-link", multiple=True, metavar="FOLDER", help="Wheels for it; repeatable."),
+    click.option(
+        "--environment",
+        metavar="system|uv|path:PYTHON",
+        help="The server's own, one that is made, or an interpreter of the server's machine.  "
+        "[default: the server's own if it has all that is needed]",
+    ),
     click.option("-ev", "--env", help="Environment variable of the worker; repeatable.", **_PAIR),
 )
 

@@ -41,7 +41,7 @@ _AS_GIVEN = (
     "enable_thinking",
     "enable_virtual_env",
 )
-_ONLY_WHEN_SET = ("download_hub", "trust_remote_code", "on_demand")
+_ONLY_WHEN_SET = ("download_hub", "trust_remote_code", "on_demand", "environment")
 _ONLY_WHEN_GIVEN = ("queue_length", "keep_alive")  # where 0 says something
 
 

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 
-from .devices import look_at_machine
+import msgspec
+
+from ..sdk import PackageIndexes
+from .devices import Machine, driver_cuda_version, installed_packages, look_at_machine
 from .drafts import draft_family
+from .environment_need import Supply
 from .launch_request import LaunchRequest
-from .matching import libraries
+from .pip_configuration import read_pip_configuration
 from .planning import Knowledge
 from .plugins import PluginCensus
 from .settings import Settings
+
+MAKER = "uv"  # the provisioner that makes environments
 
 
 async def gather_knowledge(census: PluginCensus, settings: Settings, request: LaunchRequest | None = None) -> Knowledge:
@@ -18,7 +24,7 @@ async def gather_knowledge(census: PluginCensus, settings: Settings, request: La
     `request` names a model on a hub that is met for the first time: its small files are fetched."""
     contributions = census.contributions
     drafted = await draft_family(request, contributions, settings) if request else None
-    machine = await asyncio.to_thread(look_at_machine, libraries(contributions.engines))
+    machine, pip = await asyncio.to_thread(_look)
     return Knowledge(
         contributions,
         machine,
@@ -26,4 +32,20 @@ async def gather_knowledge(census: PluginCensus, settings: Settings, request: La
         settings.trust_remote_code,
         drafted=drafted,
         model_src=settings.model_src,
+        supply=Supply(
+            can_make=contributions.provisioner(MAKER) is not None,
+            enabled=settings.enable_virtual_env,
+            pip=pip,
+            urls_allowed=settings.package_urls,
+            find_links_roots=settings.virtual_env_find_links_allowed_roots,
+            requirements=census.requirements,
+        ),
     )
+
+
+def _look() -> tuple[Machine, PackageIndexes]:
+    machine = look_at_machine()
+    has_cuda = any(device.kind == "cuda" for device in machine.devices)
+    cuda_version = driver_cuda_version() if has_cuda else None
+    machine = msgspec.structs.replace(machine, packages=installed_packages(), cuda_version=cuda_version)
+    return machine, read_pip_configuration()

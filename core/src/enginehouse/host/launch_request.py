@@ -10,6 +10,7 @@ import msgspec
 
 from ..sdk import BadRequest, size_in_billions
 from .model_draft import name_for
+from .package_words import check_words
 from .replica_config import check_chosen, check_config
 from .wrong_fields import find_wrong_field
 
@@ -26,6 +27,7 @@ class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
     request_limits: requests at once for each replica; queue_length: how many more wait for a turn.
     on_demand: declared now, loaded by the first request. keep_alive: seconds without a request after which it is
     unloaded, until the next one; null: never.
+    environment: "system", "uv" or "path:" and an interpreter, where enable_virtual_env does not say enough.
     Fields that only later features use are kept and refused by planning when they are set.
     """
 
@@ -54,6 +56,7 @@ class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
     enable_virtual_env: bool | None = None
     virtual_env_packages: list[str] | None = None
     virtual_env_find_links: list[str] | None = None
+    environment: str | None = None
     envs: dict[str, str] | None = None
     trust_remote_code: bool = False
     options: dict[str, Any] = {}
@@ -99,6 +102,7 @@ def parse_launch(body: object) -> LaunchRequest:
     if request.model_size_in_billions is not None:
         size_in_billions(request.model_size_in_billions)
     _check_devices(request)
+    check_words(request.virtual_env_packages or (), "virtual_env_packages")
     return request
 
 

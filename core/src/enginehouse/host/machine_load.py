@@ -65,7 +65,7 @@ class LoadWatch:
             return self._last
 
     def _look(self) -> MachineLoad:
-        memory, machine, busy = machine_memory(), look_at_machine(()), _utilisation()
+        memory, machine, busy = machine_memory(), look_at_machine(), _utilisation()
         return MachineLoad(
             ts=time.time(),
             cpus=os.cpu_count() or 1,

@@ -1,4 +1,4 @@
-"""Matching: every reason why an engine cannot run a model, as data. Pure."""
+"""Matching: why an engine cannot run a model on a machine, whatever is installed there, as data. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 
 import msgspec
-from packaging.requirements import Requirement
 
 from ..sdk import EngineSpec, ModelFamily, Variant
 from .devices import Machine
@@ -27,11 +26,6 @@ def mismatches(engine: EngineSpec, family: ModelFamily, variant: Variant, machin
         *_about_machine(engine, machine),
     )
     return tuple(Mismatch(code=code, engine=engine.name, message=message) for code, message in reasons)
-
-
-def libraries(engines: Iterable[EngineSpec]) -> frozenset[str]:
-    """Names of all distributions that these engines require."""
-    return frozenset(Requirement(text).name for engine in engines for text in engine.requirements)
 
 
 def _about_model(engine: EngineSpec, family: ModelFamily, variant: Variant) -> Iterator[tuple[str, str]]:
@@ -60,14 +54,6 @@ def _about_machine(engine: EngineSpec, machine: Machine) -> Iterator[tuple[str, 
         yield "platform", f"it runs on {_list(engine.platforms)}, this is {machine.platform}"
     if not set(engine.devices) & set(machine.device_kinds):
         yield "device", f"it needs {_list(engine.devices)}, this machine has {_list(machine.device_kinds)}"
-    for requirement in map(Requirement, engine.requirements):
-        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
-            continue
-        version = machine.packages.get(requirement.name)
-        if version is None:
-            yield "library", f"its library {requirement.name} is not installed (pip install '{requirement}')"
-        elif not requirement.specifier.contains(version, prereleases=True):
-            yield "library", f"it needs {requirement}, {version} is installed"
 
 
 def _list(words: Iterable[str]) -> str:

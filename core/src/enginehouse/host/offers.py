@@ -10,8 +10,10 @@ import msgspec
 from ..sdk import EngineSpec, ModelFamily, Variant
 from .contributions import Contributions
 from .devices import Machine
-from .matching import mismatches
-from .outlook import RequirementState, requirement_states
+from .environment_need import Case, Place
+from .environment_outlook import RequirementState, requirement_states
+from .launch_request import LaunchRequest
+from .obstacles import judge, likely_device
 
 LLM = "llm"
 Reason = str
@@ -38,7 +40,7 @@ class EngineOffer(msgspec.Struct, frozen=True, kw_only=True):
 
 def offer_of(engine: EngineSpec, machine: Machine) -> EngineOffer:
     """All about one engine. installed: whether every library that it needs is there."""
-    requirements = tuple(requirement_states(engine, machine))
+    requirements = tuple(requirement_states(engine.requirements, machine.packages))
     return EngineOffer(
         name=engine.name,
         summary=engine.summary,
@@ -72,13 +74,19 @@ def find_family(contributions: Contributions, name: str, model_type: str | None)
     return next((family for kind in kinds if (family := contributions.family(kind, name))), None)
 
 
-def engines_for(family: ModelFamily, contributions: Contributions, machine: Machine) -> dict[str, list[Item] | Reason]:
-    """By engine: the variants it can run here, or why it can run none."""
-    return {engine.name: _verdict(engine, family, machine) for engine in contributions.engines}
+def engines_for(
+    family: ModelFamily, place: Place, enable_virtual_env: bool | None = None
+) -> dict[str, list[Item] | Reason]:
+    """By engine: the variants it can run here, or why it can run none. enable_virtual_env: as a launch would say it,
+    so that engines whose libraries are not here count when an environment may be made."""
+    request = LaunchRequest(model_name=family.name, model_type=family.model_type, enable_virtual_env=enable_virtual_env)
+    return {engine.name: _verdict(engine, family, request, place) for engine in place.contributions.engines}
 
 
-def _verdict(engine: EngineSpec, family: ModelFamily, machine: Machine) -> list[Item] | Reason:
-    against = {index: mismatches(engine, family, variant, machine) for index, variant in enumerate(family.variants)}
+def _verdict(engine: EngineSpec, family: ModelFamily, request: LaunchRequest, place: Place) -> list[Item] | Reason:
+    device = likely_device(request, engine, place.machine)
+    cases = (Case(request=request, family=family, variant=one, engine=engine, device=device) for one in family.variants)
+    against = {index: judge(case, place).reasons for index, case in enumerate(cases)}
     usable = [variant for index, variant in enumerate(family.variants) if not against[index]]
     if usable:
         return list(_items(family, usable))

@@ -3,51 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from packaging.requirements import Requirement
 
 from ..sdk import EngineSpec, Variant
-from .devices import Machine
+from .environment_need import Case as EnvironmentCase
+from .environment_outlook import EnvironmentOutlook, foresee_environment
 from .fitting import Case, Fit, estimate_case, find_alternatives, fit
 from .knowledge import gather_knowledge
 from .launch_request import LaunchRequest
-from .matching import Mismatch, mismatches
+from .matching import Mismatch
 from .memory import Estimate, Holdings, look_at_weights
+from .obstacles import judge, likely_device
 from .planning import Knowledge, Plan, make_plan
 from .plugins import PluginCensus
 from .settings import Settings
 from .whereabouts import Whereabouts, find_weights
 
-PROVISIONER = "system"  # the one that workers of Python engines get
-
 
 class OtherEngine(msgspec.Struct, frozen=True, kw_only=True):
-    """An engine that was not chosen. reasons: why it cannot; none when it could, too."""
+    """An engine that was not chosen. reasons: why it cannot; none when it could, too. builds: in an environment that
+    would be made for it."""
 
     name: str
     usable: bool
+    builds: bool = False
     reasons: tuple[Mismatch, ...] = ()
-
-
-class RequirementState(msgspec.Struct, frozen=True, kw_only=True):
-    """A PEP 508 requirement. installed: the version that is there; satisfied: whether nothing is missing."""
-
-    requirement: str
-    installed: str | None
-    satisfied: bool
-
-
-class EnvironmentOutlook(msgspec.Struct, frozen=True, kw_only=True):
-    """What the worker will run with."""
-
-    provisioner: str
-    interpreter: str
-    requirements: tuple[RequirementState, ...]
 
 
 class OptionState(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +76,7 @@ def look_ahead(plan: Plan, known: Knowledge, home: Path) -> Outlook:
         plan=msgspec.structs.replace(plan, memory=memory),
         other_engines=tuple(_others(plan, known)),
         weights=weights,
-        environment=_environment(engine, known.machine),
+        environment=foresee_environment(plan.environment, plan.notes, known.machine.packages),
         options=tuple(option_states(engine, plan.options)),
         memory=memory,
         fit=found,
@@ -114,16 +98,6 @@ def holdings(variant: Variant, weights: Whereabouts) -> Holdings:
     return look_at_weights(variant, Path(weights.path) if weights.path else None)
 
 
-def requirement_states(engine: EngineSpec, machine: Machine) -> Iterator[RequirementState]:
-    """Each requirement of an engine, with what is installed."""
-    for text in engine.requirements:
-        requirement = Requirement(text)
-        wanted = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-        version = machine.packages.get(requirement.name)
-        fine = version is not None and requirement.specifier.contains(version, prereleases=True)
-        yield RequirementState(requirement=text, installed=version, satisfied=fine or not wanted)
-
-
 def option_states(engine: EngineSpec, given: dict[str, Any]) -> Iterator[OptionState]:
     """All options of an engine, those that were given with their values."""
     values = {**msgspec.to_builtins(engine.options()), **given}
@@ -141,13 +115,11 @@ def _hold(variant: Variant, known: Knowledge, home: Path) -> Holdings:
 def _others(plan: Plan, known: Knowledge) -> Iterator[OtherEngine]:
     for engine in known.contributions.engines:
         if engine.name != plan.engine:
-            reasons = mismatches(engine, plan.family, plan.variant, known.machine)
-            yield OtherEngine(name=engine.name, usable=not reasons, reasons=reasons)
-
-
-def _environment(engine: EngineSpec, machine: Machine) -> EnvironmentOutlook:
-    return EnvironmentOutlook(
-        provisioner=PROVISIONER,
-        interpreter=sys.executable,
-        requirements=tuple(requirement_states(engine, machine)),
-    )
+            device = likely_device(plan.request, engine, known.machine)
+            case = EnvironmentCase(
+                request=plan.request, family=plan.family, variant=plan.variant, engine=engine, device=device
+            )
+            verdict = judge(case, known.place)
+            yield OtherEngine(
+                name=engine.name, usable=not verdict.reasons, builds=verdict.builds, reasons=verdict.reasons
+            )

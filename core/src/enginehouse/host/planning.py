@@ -26,12 +26,14 @@ from .addresses import is_this_machine
 from .contributions import Contributions
 from .device_choice import choose_devices
 from .devices import Machine
+from .environment_need import Case, Chosen, Place, Supply, choose_environment
 from .hubs import choose_source
 from .launch_request import LaunchRequest
 from .launchers import find_launcher
-from .matching import Mismatch, mismatches
+from .matching import Mismatch
 from .memory import Estimate
 from .model_folders import family_from_folder
+from .obstacles import Verdict, judge, likely_device
 from .options import check_options
 from .replica_config import parse_replica_config
 
@@ -44,7 +46,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     reason: why this engine. tasks: what the deployment answers. devices: labels of all, empty for the CPU.
     spread: the devices of each replica; more replicas than planned begin again with the first.
-    memory: what one replica will take; None where nobody estimated it.
+    memory: what one replica will take; None where nobody estimated it. notes: of the environment, for people.
     device: what the engine is told ("cuda", "mps", "cpu"). options: the engine's, checked.
     launcher: what builds the model, on an engine that leaves this to launchers.
     code: folders of plugins that were installed into the home and whose code the worker runs.
@@ -65,6 +67,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     memory: Estimate | None = None
     launcher: LauncherSpec | None = None
     code: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def devices_of(self, replica_id: int) -> tuple[str, ...]:
         """Labels of the devices of one replica; empty for the CPU."""
@@ -72,7 +75,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Knowledge(msgspec.Struct, frozen=True):
-    """What planning goes by: what plugins contribute, the machine, who chooses, what the server allows.
+    """What planning goes by: what plugins contribute, the machine, who chooses, what the server allows, what
+    environments can be made of.
 
     is_here: whether an address is one of the server's machine. drafted: the family of a hub's id that no plugin
     knows; model_src: the hub to prefer where a model is on several.
@@ -85,6 +89,12 @@ class Knowledge(msgspec.Struct, frozen=True):
     is_here: Callable[[str], bool] = is_this_machine
     drafted: ModelFamily | None = None
     model_src: str = "auto"
+    supply: Supply = Supply()
+
+    @property
+    def place(self) -> Place:
+        """Where environments are planned for."""
+        return Place(self.contributions, self.machine, self.supply)
 
 
 def make_plan(request: LaunchRequest, known: Knowledge) -> Plan:
@@ -98,6 +108,9 @@ def make_plan(request: LaunchRequest, known: Knowledge) -> Plan:
     needed = launcher.requirements if launcher else ()
     places = choose_devices(request, engine, known.machine)
     devices = tuple(dict.fromkeys(device for place in places for device in place))
+    device = devices[0].kind if devices else "cpu"
+    case = Case(request=request, family=family, variant=variant, engine=engine, device=device, built_with=needed)
+    environment = _environment(case, known)
     return Plan(
         request=request,
         family=as_run_by(engine, family, known.contributions),
@@ -108,13 +121,26 @@ def make_plan(request: LaunchRequest, known: Knowledge) -> Plan:
         source=f"file:{request.model_path}"
         if request.model_path
         else choose_source(variant.sources, request.download_hub, known.model_src),
-        environment=EnvironmentNeed(engine=engine.name, requirements=(*engine.requirements, *needed)),
-        device=devices[0].kind if devices else "cpu",
+        environment=environment.need,
+        notes=environment.notes,
+        device=device,
         devices=tuple(device.label for device in devices),
         spread=tuple(tuple(device.label for device in place) for place in places) if devices else (),
         options=options,
         launcher=launcher,
     )
+
+
+def _environment(case: Case, known: Knowledge) -> Chosen:
+    """On the very devices that were chosen. Raises CannotRun where they need what the server's environment lacks."""
+    chosen = choose_environment(case, known.place)
+    if chosen.lacking:
+        lacking = " and ".join(chosen.lacking)
+        raise CannotRun(
+            f"{case.family.name} cannot be run by {case.engine.name} on {case.device}: {lacking}.",
+            param="model_engine",
+        )
+    return chosen
 
 
 def find_family(request: LaunchRequest, contributions: Contributions) -> ModelFamily:
@@ -200,26 +226,37 @@ def _choose(
 ) -> tuple[Variant, EngineSpec, str]:
     engines = _engines(request, known.contributions)
     against: list[Mismatch] = []
+    to_be_made: list[tuple[Variant, list[EngineSpec]]] = []
     for variant in variants:
-        able = []
-        for engine in engines:
-            reasons = mismatches(engine, family, variant, known.machine)
-            against.extend(reasons)
-            if not reasons:
-                able.append(engine)
+        verdicts = {engine.name: _judge(request, family, variant, engine, known) for engine in engines}
+        against.extend(reason for verdict in verdicts.values() for reason in verdict.reasons)
+        able = [engine for engine in engines if not verdicts[engine.name].reasons]
+        at_once = [engine for engine in able if not verdicts[engine.name].builds]
+        if at_once:
+            return variant, *_pick(request, family, variant, at_once, known)
         if able:
-            return variant, *_pick(request, family, variant, tuple(able), known)
+            to_be_made.append((variant, able))
+    for variant, able in to_be_made:  # nothing runs without an environment that is made for it
+        return variant, *_pick(request, family, variant, able, known)
     raise CannotRun(_cannot(family, engines, against), param="model_engine")
 
 
+def _judge(
+    request: LaunchRequest, family: ModelFamily, variant: Variant, engine: EngineSpec, known: Knowledge
+) -> Verdict:
+    device = likely_device(request, engine, known.machine)
+    case = Case(request=request, family=family, variant=variant, engine=engine, device=device)
+    return judge(case, known.place)
+
+
 def _pick(
-    request: LaunchRequest, family: ModelFamily, variant: Variant, able: tuple[EngineSpec, ...], known: Knowledge
+    request: LaunchRequest, family: ModelFamily, variant: Variant, able: list[EngineSpec], known: Knowledge
 ) -> tuple[EngineSpec, str]:
     if request.model_engine:
         return able[0], "It was asked for."
     if len(able) == 1:
         return able[0], "It is the only installed engine that can run this model here."
-    engine, chooser = known.choose(family, variant, able)
+    engine, chooser = known.choose(family, variant, tuple(able))
     others = ", ".join(other.name for other in able if other is not engine)
     return engine, f"Chosen by plugin {chooser}; {others} could run it too."
 
@@ -322,19 +359,3 @@ def _refuse_unsupported(request: LaunchRequest, known: Knowledge) -> None:
             "accelerators give n_gpu; for several copies of the model, replica.",
             param="n_worker",
         )
-    _refuse_own_environment(request)
-
-
-def _refuse_own_environment(request: LaunchRequest) -> None:
-    wishes = {
-        "enable_virtual_env": request.enable_virtual_env,
-        "virtual_env_packages": request.virtual_env_packages,
-        "virtual_env_find_links": request.virtual_env_find_links,
-    }
-    for name, value in wishes.items():
-        if value:
-            raise NotSupported(
-                f"{name} is {value!r}, but this server runs models in its own environment. Leave it out, and install "
-                "what the model needs beside the server (`enginehouse doctor` says what each engine lacks).",
-                param=name,
-            )

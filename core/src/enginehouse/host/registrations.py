@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,11 +23,13 @@ from ..sdk import (
     ModelType,
     Problem,
     Registration,
+    VirtualEnvironment,
     parse_hub_reference,
 )
 from ..sdk.registrations import HUBS, read_uri
 from .contributions import Contributions
 from .home import private_folder, write_whole
+from .package_words import check_words
 from .schema_check import find_problems, without_nulls
 
 Document = dict[str, Any]
@@ -149,6 +151,7 @@ class Registrations:
         assert kind.registration is not None
         registration = check_document(document, kind.registration, known)
         family = _inherit(registration.family(kind.name), self._contributions)
+        family = msgspec.structs.replace(family, virtualenv=registration.virtualenv)
         defaults = msgspec.to_builtins(registration)
         return Registered(family, {**defaults, **document})
 
@@ -245,11 +248,21 @@ def check_document(document: Document, schema: type[Registration], known: Iterab
     if not problems:
         registration = msgspec.convert(without_nulls(document), schema)
         problems.extend(registration.problems())
+        problems.extend(_wrong_words(registration.virtualenv))
     problems.extend(one for one in known if one.field not in {problem.field for problem in problems})
     if problems:
         title = name if isinstance(name, str) else "of a model"
         raise InvalidRegistration(_sentence(title, problems), param=problems[0].field)
     return registration
+
+
+def _wrong_words(block: VirtualEnvironment | None) -> Iterator[Problem]:
+    """The first word of each list that no environment could be made of."""
+    for field in ("packages", "overrides") if block else ():
+        try:
+            check_words(getattr(block, field), field)
+        except BadRequest as error:
+            yield Problem(f"virtualenv.{field}", f"is wrong: {error.message.rstrip('.')}")
 
 
 def _against_name(name: str) -> str:

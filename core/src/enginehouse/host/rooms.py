@@ -134,7 +134,7 @@ class Rooms:
             left = self._settings.memory_bytes - sum(holding.takes.get(MACHINE, 0) for holding in holdings)
             free[MACHINE] = left if free[MACHINE] is None else min(left, free[MACHINE] or 0)
         if set(need) - {MACHINE}:
-            look = await asyncio.to_thread(look_at_machine, ())
+            look = await asyncio.to_thread(look_at_machine)
             free |= {device.label: device.free_bytes for device in look.devices if device.free_bytes}
         granted = self._outstanding(holdings)
         return {pool: None if size is None else size - granted[pool] for pool, size in free.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, get_args, get_origin, get_type_hints
@@ -13,6 +14,8 @@ from ..sdk import BadRequest
 from .wrong_fields import WrongField, find_wrong_field
 
 DEFAULT_PORT = 9997
+_ROOTS = "virtual_env_find_links_allowed_roots"
+_OF_BOTH = ("model_src", "enable_virtual_env", _ROOTS)  # Xinference's variables of these names are read, too
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +46,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         on every address but loopback.
     model_src: the hub taken where a model is on several: auto (the family's order), huggingface or modelscope;
         ENGINEHOUSE_MODEL_SRC, else XINFERENCE_MODEL_SRC.
+    enable_virtual_env: whether launches that do not say get an environment of their own; unset: when the server's
+        own lacks something. ENGINEHOUSE_ENABLE_VIRTUAL_ENV, else XINFERENCE_ENABLE_VIRTUAL_ENV.
+    virtual_env_find_links_allowed_roots: where folders of wheels that a launch names may lie;
+        ENGINEHOUSE_VIRTUAL_ENV_FIND_LINKS_ALLOWED_ROOTS, else XINFERENCE_..., separated as in PATH, or by commas.
+    package_urls: whether launches and registrations may name packages by URL or path; ENGINEHOUSE_PACKAGE_URLS.
     blocked: names of plugins never to import; ENGINEHOUSE_BLOCKED_PLUGINS (comma separated), beside those in
         the home's blocked_plugins.txt.
     """
@@ -73,6 +81,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     require_key: bool = False
     insecure: bool = False
     model_src: Literal["auto", "huggingface", "modelscope"] = "auto"
+    enable_virtual_env: bool | None = None
+    virtual_env_find_links_allowed_roots: tuple[Path, ...] = ()
+    package_urls: bool = False
     blocked: tuple[str, ...] = ()
 
     @property
@@ -93,15 +104,18 @@ def home_folder(environment: Mapping[str, str] = os.environ) -> Path:
 def settings_from(environment: Mapping[str, str] = os.environ, **given: object) -> Settings:
     """Settings from ENGINEHOUSE_* variables; `given` (None left out) wins. Raises BadRequest naming the variable."""
     home = home_folder(environment)
-    read = {
+    read: dict[str, object] = {
         name: environment[variable]
         for name in Settings.__struct_fields__
         if name != "home" and environment.get(variable := f"ENGINEHOUSE_{name.upper()}")
     }
-    if wish := environment.get("ENGINEHOUSE_MODEL_SRC") or environment.get("XINFERENCE_MODEL_SRC"):
-        read["model_src"] = wish.lower()
+    for name in _OF_BOTH:
+        if wish := environment.get(f"ENGINEHOUSE_{name.upper()}") or environment.get(f"XINFERENCE_{name.upper()}"):
+            read[name] = wish.lower() if name == "model_src" else wish
+    roots = str(read.get(_ROOTS) or Path.home() / "wheels")
+    read[_ROOTS] = [root for root in re.split(f"[,{os.pathsep}]", roots) if root.strip()]
     blocked = environment.get("ENGINEHOUSE_BLOCKED_PLUGINS", "").split(",")
-    read["blocked"] = [name.strip() for name in blocked if name.strip()]  # type: ignore[assignment]
+    read["blocked"] = [name.strip() for name in blocked if name.strip()]
     values = {"home": str(home), **read, **{key: value for key, value in given.items() if value is not None}}
     try:
         return msgspec.convert(values, Settings, strict=False, dec_hook=_path)

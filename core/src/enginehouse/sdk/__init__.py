@@ -38,7 +38,7 @@ from .errors import (
     UnknownOption,
     WorkerLost,
 )
-from .families import ModelFamily, Variant, size_in_billions
+from .families import ModelFamily, Variant, VirtualEnvironment, size_in_billions
 from .generation import GenerateRequest, Piece, Sampling, TokenLogprob
 from .hooks import hookimpl, hookspec
 from .launchers import LauncherSpec
@@ -169,6 +169,7 @@ __all__ = [
     "Usage",
     "Variant",
     "Vectors",
+    "VirtualEnvironment",
     "Weights",
     "WorkerLost",
     "WorkerOrder",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -32,12 +32,33 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
     projector: str | None = None
 
 
+class VirtualEnvironment(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model's environment shall carry beside its engine, and where packages come from.
+
+    packages: PEP 508 strings, which may hold the placeholders and markers of `docs/how-to/environments.md`.
+    overrides: PEP 508, taken instead of whatever any package says of that name; exclusions: names never installed.
+    inherit_pip_config: what is not said here is as pip's configuration has it. index_strategy: uv's word.
+    """
+
+    packages: list[str] = []
+    overrides: list[str] = []
+    exclusions: list[str] = []
+    inherit_pip_config: bool = True
+    index_url: str | None = None
+    extra_index_url: str | list[str] | None = None
+    find_links: str | list[str] | None = None
+    trusted_host: str | list[str] | None = None
+    index_strategy: Literal["first-index", "unsafe-first-match", "unsafe-best-match"] | None = None
+    no_build_isolation: bool | None = None
+
+
 class ModelFamily(msgspec.Struct, frozen=True, kw_only=True):
     """A model as its users name it, with all its variants.
 
     context_length: tokens.
     chat_template: a Jinja template that replaces the tokenizer's; None keeps the tokenizer's.
     tool_parser, reasoning_parser: names of parsers (see `enginehouse.sdk.parsers`); None without such a part.
+    virtualenv: what its environment shall carry; None when its engine says all.
     facts: more that its model type reports (dimensions, max_tokens, ...), by the wire's names. The engine gets them.
     launcher: name or dotted path of what builds it, for model types whose models are built.
     """
@@ -55,6 +76,7 @@ class ModelFamily(msgspec.Struct, frozen=True, kw_only=True):
     stop_token_ids: tuple[int, ...] = ()
     tool_parser: str | None = None
     reasoning_parser: str | None = None
+    virtualenv: VirtualEnvironment | None = None
     facts: dict[str, Any] = {}
     launcher: str | None = None
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from .families import ModelFamily, Variant
+from .families import ModelFamily, Variant, VirtualEnvironment
 
 HUBS = {"huggingface": "hf", "modelscope": "modelscope"}
 """Names of hubs on the wire, and the schemes of their sources; another name is a scheme itself."""
@@ -37,18 +37,6 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True):
             hub = self.model_hub.lower()
             return f"{HUBS.get(hub, hub)}:{self.model_id}{revision}"
         return None
-
-
-class VirtualEnvironment(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model's environment shall carry beside its engine, and where pip finds it."""
-
-    packages: list[str] = []
-    inherit_pip_config: bool = True
-    index_url: str | None = None
-    extra_index_url: str | list[str] | None = None
-    find_links: str | list[str] | None = None
-    trusted_host: str | list[str] | None = None
-    no_build_isolation: bool | None = None
 
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True):

@@ -59,9 +59,10 @@ async def list_engines(house: TheHouse) -> Response:
 async def query_engines(model_name: str, house: TheHouse, enable_virtual_env: bool | None = None) -> Response:
     """By engine the variants that it can run here, or a sentence why it cannot; null for a model nobody knows.
 
-    `enable_virtual_env` is taken and makes no difference: no engine is installed on the way.
+    `enable_virtual_env` as a launch would say it: an engine whose libraries are not installed counts when an
+    environment may be made for it, which false forbids.
     """
-    return await _query(house, None, model_name)
+    return await _query(house, None, model_name, enable_virtual_env)
 
 
 @router.get(
@@ -76,14 +77,14 @@ async def query_engines_of_type(
 ) -> Response:
     """As above, for a name that several types have."""
     if house.catalog.model_type(model_type) is None:  # a hub's id, which has a slash in it
-        return await _query(house, None, f"{model_type}/{model_name}")
-    return await _query(house, model_type, model_name)
+        return await _query(house, None, f"{model_type}/{model_name}", enable_virtual_env)
+    return await _query(house, model_type, model_name, enable_virtual_env)
 
 
-async def _query(house: TheHouse, model_type: str | None, model_name: str) -> Response:
+async def _query(house: TheHouse, model_type: str | None, model_name: str, enable_virtual_env: bool | None) -> Response:
     family = find_family(house.catalog, model_name, model_type)
     kind = house.catalog.model_type(family.model_type) if family else None
     if family is None or (kind is not None and not kind.names_engines):
         return answer(None)
     known = await gather_knowledge(house.plugins, house.settings)
-    return answer(engines_for(family, known.contributions, known.machine))
+    return answer(engines_for(family, known.place, enable_virtual_env))

@@ -63,11 +63,33 @@ def _plan_rows(plan: Json) -> Iterator[Row]:
     yield "weights", weights["source"]
     yield "on disk", spell_bytes(weights["bytes_on_disk"])
     yield "to download", spell_bytes(weights["bytes_to_download"])
-    yield "environment", f"{environment['provisioner']}: {environment['interpreter']}"
-    yield "requirements", ", ".join(map(_requirement, environment["requirements"])) or "none"
+    yield from _environment_rows(environment)
     yield "replicas", plan["replica"]
     yield "devices", "; ".join(",".join(place) or plan["device"] for place in plan["devices"])
     yield "context", plan["memory"]["context_length"] or "unknown"
+
+
+def _environment_rows(environment: Json) -> Iterator[Row]:
+    yield "environment", f"{environment['provisioner']}. {environment['reason']}"
+    if environment["interpreter"]:
+        yield "python", environment["interpreter"]
+    yield "requirements", ", ".join(map(_requirement, environment["requirements"])) or "none"
+    for name in ("overrides", "exclusions"):
+        if environment[name]:
+            yield name, ", ".join(environment[name])
+    if environment["indexes"]:
+        yield "packages from", ", ".join(_places(environment["indexes"]))
+    for note in environment["notes"]:
+        yield "note", note
+
+
+def _places(indexes: Json) -> Iterator[str]:
+    if indexes["no_index"]:
+        yield "no index"
+    else:
+        yield indexes["index_url"] or "the Python Package Index"
+        yield from indexes["extra_index_url"]
+    yield from indexes["find_links"]
 
 
 def _fit_rows(plan: Json) -> Iterator[Row]:

@@ -56,8 +56,8 @@ def launch_model(
     """Launches a model and returns its uid, once it is ready.
 
     model_uid: defaults to the model's name. n_gpu: a number, "auto", or None for the CPU alone.
-    kwargs: `wait_ready=False` returns at once; `download_hub` says where weights come from; everything else
-    is an option of the engine.
+    kwargs: `wait_ready=False` returns at once; `download_hub` says where weights come from; `environment` is "system",
+    "uv" or "path:" and an interpreter; everything else is an option of the engine.
     """
     fields = dict(locals())  # the parameters are the wire's fields, name for name, and all are always sent
     options = fields.pop("kwargs")
