@@ -119,7 +119,9 @@ def test_engines_for_a_model(server) -> None:
         "quantizations": ["none"],
     }
     assert answer["transformers"] == [item]
-    assert server.client.get("/v1/engines/LLM/stoker", params={"enable_virtual_env": "0"}).json() == answer
+    assert server.client.get("/v1/engines/LLM/stoker", params={"enable_virtual_env": "1"}).json() == answer
+    without = server.client.get("/v1/engines/stoker", params={"enable_virtual_env": "0"}).json()
+    assert without["fake"] == answer["fake"] and without["transformers"] == [item]
     assert server.client.get("/v1/engines/fake-model").json()["transformers"].startswith("Engine transformers cannot")
     for unknown in ("nobody", "embedding/stoker", "org/nobody", "LLM/org/nobody"):
         assert server.client.get(f"/v1/engines/{unknown}").json() is None
@@ -135,7 +137,7 @@ def test_all_engines(server) -> None:
 def test_both_clients_ask(server) -> None:
     with Client(server.url) as client:
         usable = client.query_engine_by_model_name("stoker")
-        assert client.query_engine_by_model_name("stoker", model_type=None, enable_virtual_env=False) == usable
+        assert client.query_engine_by_model_name("stoker", model_type=None, enable_virtual_env=True) == usable
         assert client.query_engine_by_model_name("nobody") is None
         assert client.plan_model("stoker", model_engine="transformers")["fit"]["fits"] is True
         assert client.list_models() == {}

@@ -32,7 +32,7 @@ PROGRESS = (
     "Prepared ",
 )
 
-_SECRET = re.compile(r"(?<=://)[^/\s@]+@")  # user and password in a URL
+_SECRET = re.compile(r"(?<=://)[^/\s?#]+@")  # user and password in a URL
 
 
 class UvRun(NamedTuple):
