@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +12,7 @@ from enginehouse.sdk import BadRequest, EngineContext, EnginehouseError, LaunchF
 
 from .arguments import read_arguments
 from .model import FlexibleModelSpec
+from .shapes import against, shape_of
 
 Launcher = Callable[..., Any]
 
@@ -23,7 +23,8 @@ def build(context: EngineContext) -> Any:
     launcher = import_launcher(target)
     arguments = arguments_of(context)
     spec = spec_of(context)
-    _check_arguments(target, launcher, arguments)
+    if misfit := against(shape_of(launcher), ("uid", spec), arguments):
+        raise BadRequest(f"Launcher {target} does not take these arguments: {misfit}", param="launcher_args")
     try:
         model = launcher(context.model_uid, spec, **arguments)
     except EnginehouseError:
@@ -83,14 +84,3 @@ def spec_of(context: EngineContext) -> FlexibleModelSpec:
         },
         FlexibleModelSpec,
     )
-
-
-def _check_arguments(target: str, launcher: Launcher, arguments: dict[str, Any]) -> None:
-    try:
-        shape = inspect.signature(launcher)
-    except (TypeError, ValueError):  # of compiled code: it will say itself what is wrong
-        return
-    try:
-        shape.bind("uid", object(), **arguments)
-    except TypeError as error:
-        raise BadRequest(f"Launcher {target} does not take these arguments: {error}. It is {target}{shape}.") from error

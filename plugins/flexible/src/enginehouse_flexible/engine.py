@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from enginehouse.sdk import BadRequest, EngineContext, LaunchFailed
@@ -14,6 +13,7 @@ from .crew import Crew, Limits
 from .jobs import Job
 from .model import Call
 from .requests import InferRequest
+from .shapes import against, shape_of
 
 
 class FlexibleEngine:
@@ -59,16 +59,10 @@ class FlexibleEngine:
 
     def _call(self, request: InferRequest) -> Call:
         """The arguments, checked against what `infer` takes. Raises BadRequest."""
-        infer: Callable[..., Any] = self._model.infer
+        shape = shape_of(self._model.infer)
         call = Call(tuple(request.args or ()), dict(request.rest))
-        try:
-            shape = inspect.signature(infer)
-        except (TypeError, ValueError):  # of compiled code: it will say itself what is wrong
-            return call
-        if request.stream is not None and "stream" in shape.parameters:
+        if request.stream is not None and shape is not None and "stream" in shape.parameters:
             call.kwargs["stream"] = request.stream
-        try:
-            shape.bind(*call.args, **call.kwargs)
-        except TypeError as error:
-            raise BadRequest(f"This model's infer does not take that: {error}. It is infer{shape}.") from error
+        if misfit := against(shape, call.args, call.kwargs):
+            raise BadRequest(f"This model's infer does not take that: {misfit}")
         return call

@@ -7,9 +7,10 @@ from typing import Any
 import transformers
 from transformers.pipelines import SUPPORTED_TASKS, TASK_ALIASES
 
-from enginehouse.sdk import LaunchFailed
+from enginehouse.sdk import BadRequest, LaunchFailed
 from enginehouse_flexible.files import with_files
 from enginehouse_flexible.model import FlexibleModel
+from enginehouse_flexible.shapes import against, shape_of
 
 
 class Pipeline(FlexibleModel):
@@ -28,10 +29,13 @@ class Pipeline(FlexibleModel):
         trusted = self.model_family.trust_remote_code
         make: Any = transformers.pipeline  # whose types are one overload a task
         self._pipeline = make(task, device=self._device, trust_remote_code=trusted, **config)
+        self._shape = shape_of(self._pipeline.__call__)
 
     def infer(self, *args: Any, **kwargs: Any) -> Any:
         if self._reads_files and not self._opens_links:
             args, kwargs = with_files(args), with_files(kwargs)
+        if misfit := against(self._shape, args, kwargs):
+            raise BadRequest(f"This pipeline does not take that: {misfit}")
         return self._pipeline(*args, **kwargs)
 
 
