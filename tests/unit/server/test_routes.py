@@ -14,6 +14,8 @@ from enginehouse.host.contributed_tasks import RESERVED
 from enginehouse.host.routing import Route
 from enginehouse.sdk import TASKS
 from enginehouse.server.errors import handle_errors
+from enginehouse.server.permissions import Rules
+from enginehouse.server.task_routes import TaskRoutes
 
 
 async def launch(gateway, query="", **body):
@@ -249,7 +251,7 @@ async def test_no_plugins_route_can_stand_before_the_servers_own(gateway):
     paths = (await gateway.get("/openapi.json"))[1]["paths"]
     plugins = {task.route for task in gateway.house.catalog.own_tasks}
     first = {path.split("/")[2] for path in paths if path.startswith("/v1/") and path not in plugins}
-    assert first <= RESERVED
+    assert not first - RESERVED, "a new route of ours: add the word to RESERVED in host/contributed_tasks.py"
 
 
 async def test_tasks_that_plugins_bring_are_routes_like_others(gateway):
@@ -265,6 +267,8 @@ async def test_tasks_that_plugins_bring_are_routes_like_others(gateway):
     }
     body = document["components"]["schemas"]["InferRequest"]
     assert body["additionalProperties"] is True and "rest" not in body["properties"]
+    rule = Rules([], TaskRoutes(gateway.house.catalog)).of({"type": "http", "method": "POST", "path": infer["route"]})
+    assert rule.permission == "use"
     status, answer = await gateway.get(infer["route"])
     assert (status, answer["error"]["code"]) == (405, "method_not_allowed")
     assert infer["route"] in answer["detail"]

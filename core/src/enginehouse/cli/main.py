@@ -32,6 +32,7 @@ COMMANDS = {
     "apply": "Make what is declared as a file of models says.",
     "chat": "Chat with a model.",
     "generate": "Let a model continue a text.",
+    "infer": "Ask a model for anything that it does.",
     "inspect": "Draft a registration from weights.",
     "convert": "Convert weights to another format.",
     "register": "Make a model of your own known.",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from ..call import Call
-from ..calls import cluster, declarations, keys, models, plugins, registrations, weights
+from ..calls import cluster, declarations, keys, models, plugins, registrations, tasks, weights
 from ..connection import client_key, dress, handle_kind
 from ..contributed import contributed_handles
 from .handles import AsyncModelHandle, handle_class
@@ -61,6 +61,9 @@ class AsyncClient:
     query_engine_by_model_name = _method(registrations.query_engine_by_model_name)
     vllm_models = _method(registrations.vllm_models)
 
+    list_tasks = _method(tasks.list_tasks)
+    list_launchers = _method(tasks.list_launchers)
+
     list_cached_models = _method(weights.list_cached_models)
     list_deletable_models = _method(weights.list_deletable_models)
     confirm_and_remove_model = _method(weights.confirm_and_remove_model)
@@ -106,6 +109,11 @@ class AsyncClient:
         """A handle of a running model, with the methods of what it can do. Raises ValueError when none suits."""
         kind = handle_kind(model_uid, await self.describe_model(model_uid), contributed_handles())
         return handle_class(kind)(model_uid, self._session)
+
+    async def ask(self, route: str, body: dict[str, Any]) -> Any:
+        """Asks a model at the route of any task, also one that a plugin brings; body: with `model`. The answer's JSON,
+        or with `stream` in the body its events."""
+        return await self._session.infer(tasks.ask(route, body))
 
     async def login(self, username: str, password: str) -> None:
         """For programs written for Xinference: the password is a key, the name anything."""
