@@ -44,6 +44,7 @@ COMMANDS = {
     "keys": "Make, list and revoke keys.",
     "login": "Keep a key for a server.",
     "plugins": "List plugins, install, upgrade, remove, block them.",
+    "certify": "Check a plugin against the contract.",
     "doctor": "Check this machine and say what to do.",
     "stop-cluster": "Stop the server and all its models.",
     "completion": "Print what makes a shell complete commands.",

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from .check import Unclear, check
-from .speaking import COMPLETIONS, Said
+from .speaking import COMPLETIONS, PROMPT
 from .stage import Facts, Stage, can
 
 generates = can("generate")
 FOX = "The quick brown fox"
+PROMPTS = (
+    PROMPT,
+    FOX,
+    "The largest animal is the",
+    "<|im_start|>user\nCount from 1 to 20.<|im_end|>\n<|im_start|>assistant\n",
+)
 LETTERS = 3  # of a stop string that is cut out of an answer: seldom elsewhere in it
 SEEDS = (1, 2, 3, 4, 5, 6)
 
@@ -105,38 +111,38 @@ def stream_is_silent_about_usage(stage: Stage) -> None:
     said.must(not any(event.get("usage") for event in said.events()), "no usage")
 
 
-def _cut(stage: Stage) -> tuple[Said, str]:
-    """A whole answer, and a string in it that begins neither the answer nor its end."""
-    whole = stage.worker.complete().ok()
-    text = whole.content
-    middle = len(text) // 2
-    if middle < LETTERS:
-        raise Unclear(f"the model says too little to be cut: {text!r}")
-    return whole, text[middle : middle + LETTERS]
+def _cut(stage: Stage) -> tuple[str, str, str]:
+    """A prompt, the answer to it, and a string in the middle of that answer."""
+    for prompt in PROMPTS:
+        text = stage.worker.complete(prompt).ok().content
+        middle = len(text) // 2
+        if middle >= LETTERS:
+            return prompt, text, text[middle : middle + LETTERS]
+    raise Unclear("the model says too little to be cut")
 
 
 @check("bronze", "An answer ends before a stop string, and says stop.", generates)
 def stop_cuts(stage: Stage) -> None:
-    whole, stop = _cut(stage)
-    said = stage.worker.complete(stop=stop).ok()
-    wanted = whole.content[: whole.content.index(stop)]
+    prompt, whole, stop = _cut(stage)
+    said = stage.worker.complete(prompt, stop=stop).ok()
+    wanted = whole[: whole.index(stop)]
     said.must(said.content == wanted, f"the text {wanted!r}")
     said.must(said.choice["finish_reason"] == "stop", "finish_reason stop")
 
 
 @check("silver", "Nothing of a stop string is ever streamed.", generates)
 def stop_cuts_streams(stage: Stage) -> None:
-    whole, stop = _cut(stage)
-    said = stage.worker.complete(stop=[stop], stream=True).ok()
-    wanted = whole.content[: whole.content.index(stop)]
+    prompt, whole, stop = _cut(stage)
+    said = stage.worker.complete(prompt, stop=[stop], stream=True).ok()
+    wanted = whole[: whole.index(stop)]
     said.must(said.streamed() == wanted, f"the text {wanted!r} in all")
 
 
 @check("silver", "Of several stop strings the one that comes first cuts.", generates)
 def first_stop_cuts(stage: Stage) -> None:
-    whole, stop = _cut(stage)
-    said = stage.worker.complete(stop=["\u2603 never said", stop]).ok()
-    said.must(said.content == whole.content[: whole.content.index(stop)], f"a cut before {stop!r}")
+    prompt, whole, stop = _cut(stage)
+    said = stage.worker.complete(prompt, stop=["\u2603 never said", stop]).ok()
+    said.must(said.content == whole[: whole.index(stop)], f"a cut before {stop!r}")
 
 
 @check("silver", "A stop string that never comes changes nothing.", generates)

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from packaging.requirements import InvalidRequirement, Requirement
 
-from ...host.plugins import CORE, PluginRecord
+from ...host.plugin_loading import CORE, PluginRecord
 from ...sdk import EngineSpec, MemoryFacts
 from .check import Failed, check, require
 
@@ -87,7 +87,11 @@ def imports_quickly(declared: Declared) -> None:
     require(seconds < IMPORT_SECONDS, f"import {declared.module}", f"{seconds:.2f} s", f"under {IMPORT_SECONDS:g} s")
 
 
-@check("silver", f"The distribution says which {CORE} it fits: a lower bound and an upper one.")
+def _is_apart(declared: Declared) -> bool:
+    return declared.record.distribution != CORE
+
+
+@check("silver", f"The distribution says which {CORE} it fits: a lower bound and an upper one.", _is_apart)
 def names_its_core(declared: Declared) -> None:
     found = [requirement for text in declared.requires if (requirement := Requirement(text)).name == CORE]
     operators = {one.operator for requirement in found for one in requirement.specifier}

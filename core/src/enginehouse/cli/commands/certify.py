@@ -1,0 +1,107 @@
+"""`enginehouse certify`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..failures import Refused
+
+if TYPE_CHECKING:
+    from ...testing.certifying import Finding
+    from ...testing.reports import Result
+
+
+@click.command()
+@click.argument("plugin")
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    help="A model to check its engines with: the name of a family or a path of weights; `TYPE:` before it where it is "
+    "no LLM. May be repeated.  [default: the smallest that is installed]",
+)
+@click.option("--engine", help="Check only this engine of the plugin.")
+@click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="A launch option; may be repeated.")
+@click.option(
+    "--level",
+    type=click.Choice(["bronze", "silver", "gold"]),
+    default="gold",
+    show_default=True,
+    help="The highest level to check.",
+)
+@click.option("--only", multiple=True, metavar="CHECK", help="Only this check, or this group; may be repeated.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the certificate here, e.g. into the plugin's package.  [default: the home's certificates]",
+)
+@click.option("--no-certificate", is_flag=True, help="Write no certificate.")
+@click.option("--json", "as_json", is_flag=True, help="Print the certificate.")
+@click.option("-v", "--verbose", is_flag=True, help="Show the checks that passed, too.")
+def command(plugin: str, output: Path | None, no_certificate: bool, as_json: bool, verbose: bool, **given: Any) -> None:
+    """Check a plugin against the contract. PLUGIN is its name, as `enginehouse plugins` shows it.
+
+    Starts a server of its own with real workers, asks them, breaks them, and looks. Writes a certificate, which servers
+    show beside the plugin. Exits with 1 when a check failed.
+    """
+    from ...host.certificates import FILE, FOLDER, sealed, write_certificate
+    from ...host.settings import home_folder
+    from ...sdk import EnginehouseError
+    from ...testing.certifying import Order, certify
+
+    try:
+        order = Order(plugin=plugin, options=_options(given.pop("options")), **given)
+        finding = certify(order, lambda told: _tell(told, verbose))
+        place = output / FILE if output and output.is_dir() else output
+        file = place or home_folder() / FOLDER / f"{plugin}.json"
+        if not no_certificate and finding.certificate.whole:
+            write_certificate(finding.certificate, file)
+    except EnginehouseError as error:
+        raise Refused(error.message) from error
+    except (OSError, AssertionError) as error:
+        raise Refused(f"{plugin} could not be checked: {error}") from error
+    if as_json:
+        import msgspec
+
+        click.echo(msgspec.json.format(msgspec.json.encode(sealed(finding.certificate)), indent=2))
+    _conclude(finding, None if no_certificate else file)
+
+
+def _options(given: tuple[str, ...]) -> dict[str, object]:
+    options: dict[str, object] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{text!r} is not of the form NAME=VALUE.", param_hint="--option")
+        try:
+            options[name.replace("-", "_")] = json.loads(value)
+        except ValueError:
+            options[name.replace("-", "_")] = value
+    return options
+
+
+def _tell(told: Result | str, verbose: bool) -> None:
+    if isinstance(told, str):
+        click.echo(told, err=True)
+    elif verbose or told.state != "passed":
+        click.echo(told.tell(), err=True)
+
+
+def _conclude(finding: Finding, file: Path | None) -> None:
+    certificate = finding.certificate
+    counts = f"{certificate.passed} passed, {len(certificate.failed)} failed"
+    unclear = sum(len(subject.unclear) for subject in certificate.subjects)
+    click.echo(
+        f"{certificate.plugin} {certificate.version}: {certificate.level or 'no level'} ({counts}, {unclear} unclear)"
+    )
+    if not certificate.whole:
+        click.echo("Not every check was run, so no certificate was written.", err=True)
+    elif file:
+        click.echo(f"Certificate: {file}", err=True)
+    if finding.failed:
+        raise Refused(f"{len(finding.failed)} checks failed.")

@@ -1,0 +1,168 @@
+"""The conformance kit finds what is right and what is wrong, and says so."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from enginehouse.host.certificates import (
+    Certificate,
+    files_digest,
+    package_of,
+    sealed,
+    view_certificate,
+    write_certificate,
+)
+from enginehouse.host.plugins import PluginRecord
+from enginehouse.sdk import BadRequest
+from enginehouse.testing.certifying import DECLARED, RUNNING, Finding, Order, certify
+from enginehouse.testing.checks.parts import PARTS
+from enginehouse.testing.reports import level_of
+
+
+@pytest.fixture(scope="module")
+def gold() -> Finding:
+    """All checks, on the simulated engine."""
+    return certify(Order(plugin="fake_engine"))
+
+
+def test_the_simulated_engine_holds_gold(gold: Finding) -> None:
+    assert [result.tell() for result in gold.failed] == []
+    assert gold.certificate.level == "gold" and gold.certificate.whole
+    assert gold.certificate.passed > 120
+
+
+def test_checks_are_many_and_named_once() -> None:
+    names = [check.name for check in (*DECLARED, *RUNNING, *PARTS)]
+    assert len(names) == len(set(names)) and len(DECLARED) + len(RUNNING) >= 140
+    assert {check.level for check in RUNNING} == {"bronze", "silver", "gold"}
+
+
+BROKEN: list[tuple[dict[str, Any], tuple[str, ...]]] = [
+    ({"refuse": True}, ("worker.answers", "completions.has_text", "gateway.answers_are_the_same")),
+    ({"crash_at_token": 2}, ("worker.answers", "completions.greedy_repeats")),
+]
+
+
+@pytest.mark.parametrize(("options", "names"), BROKEN, ids=["refuses", "crashes"])
+def test_an_engine_that_is_broken_gets_no_level(options: dict[str, Any], names: tuple[str, ...]) -> None:
+    order = Order(plugin="fake_engine", options=options, level="bronze", only=("worker.health_is_ready", *names))
+    finding = certify(order)
+    failed = {result.check.name: result for result in finding.failed}
+    assert set(names) == failed.keys() and finding.certificate.level is None
+    told = failed[names[0]].tell()
+    for word in ("sent", "came", "expected", "docs/reference/conformance.md"):
+        assert word in told
+    assert not finding.certificate.whole
+
+
+def test_a_plugin_that_is_not_there_is_named() -> None:
+    with pytest.raises(BadRequest, match=r"no plugin 'nobody'.*fake_engine"):
+        certify(Order(plugin="nobody"))
+
+
+def test_plugins_without_engines_are_checked_by_what_they_bring() -> None:
+    finding = certify(Order(plugin="builtin"))
+    kinds = {subject.kind for subject in finding.certificate.subjects}
+    assert {"families", "parsers", "sources", "provisioners", "model_types"} <= kinds
+    assert [result.tell() for result in finding.failed] == []
+
+
+def test_the_level_is_the_highest_that_nothing_below_forbids(gold: Finding) -> None:
+    results = list(gold.results[-1])
+    bronze, silver = (next(one for one in results if one.check.level == level) for level in ("bronze", "silver"))
+    assert level_of(results) == "gold" and level_of([]) is None
+    assert level_of([*results, silver._replace(state="failed")]) == "bronze"
+    assert level_of([*results, bronze._replace(state="failed")]) is None
+
+
+# What is seen of a certificate
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An installed plugin of one file."""
+    folder = tmp_path / "site" / "kit_sample"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text("")
+    (folder / "plugin.py").write_text("")
+    info = tmp_path / "site" / "kit_sample-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: kit-sample\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[enginehouse]\nkit_sample = kit_sample.plugin\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    yield folder
+    sys.modules.pop("kit_sample", None)
+
+
+RECORD = PluginRecord(name="kit_sample", state="loaded", distribution="kit-sample", version="1.0")
+
+
+def _certificate(gold: Finding, package: Path) -> Certificate:
+    about = {"plugin": "kit_sample", "distribution": "kit-sample", "version": "1.0", "files": files_digest(package)}
+    return sealed(msgspec.structs.replace(gold.certificate, **about))
+
+
+def test_a_certificate_in_the_package_or_the_home_is_valid(gold: Finding, package: Path, tmp_path: Path) -> None:
+    assert view_certificate(RECORD, tmp_path) is None
+    write_certificate(_certificate(gold, package), package / "certificate.json")
+    seen = view_certificate(RECORD, tmp_path)
+    assert seen is not None and (seen.standing, seen.level, seen.failed) == ("valid", "gold", ())
+    shutil.move(package / "certificate.json", _folder(tmp_path) / "kit_sample.json")
+    seen = view_certificate(RECORD, tmp_path)
+    assert seen is not None and seen.standing == "valid" and seen.passed == gold.certificate.passed
+
+
+def _folder(home: Path) -> Path:
+    (home / "certificates").mkdir(exist_ok=True)
+    return home / "certificates"
+
+
+ALTERED = {
+    "level": "altered",
+    "counts": "altered",
+    "plugin": "changed",
+    "version": "other version",
+    "json": "unreadable",
+}
+
+
+@pytest.mark.parametrize("what", ALTERED)
+def test_what_was_altered_is_not_trusted(what: str, gold: Finding, package: Path, tmp_path: Path) -> None:
+    file = package / "certificate.json"
+    write_certificate(_certificate(gold, package), file)
+    record = RECORD
+    if what == "level":
+        file.write_text(re.sub('"level": "gold"', '"level": "silver"', file.read_text()))
+    elif what == "counts":
+        document = json.loads(file.read_text())
+        document["subjects"][0]["passed"] += 1
+        file.write_text(json.dumps(document))
+    elif what == "plugin":
+        (package / "plugin.py").write_text("changed = True\n")
+    elif what == "version":
+        record = msgspec.structs.replace(RECORD, version="1.1")
+    else:
+        file.write_text("{")
+    seen = view_certificate(record, tmp_path)
+    assert seen is not None and (seen.standing, seen.level) == (ALTERED[what], None)
+    assert seen.reason
+
+
+def test_bytecode_and_the_certificate_itself_are_no_change(package: Path) -> None:
+    before = files_digest(package)
+    (package / "certificate.json").write_text("{}")
+    (package / "__pycache__").mkdir()
+    (package / "__pycache__" / "plugin.pyc").write_bytes(b"1")
+    assert files_digest(package) == before
+    (package / "new.py").write_text("")
+    assert files_digest(package) != before
+    assert package_of("kit_sample.plugin") == package and package_of("no_such_package") is None
