@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -166,3 +168,22 @@ def test_bytecode_and_the_certificate_itself_are_no_change(package: Path) -> Non
     (package / "new.py").write_text("")
     assert files_digest(package) != before
     assert package_of("kit_sample.plugin") == package and package_of("no_such_package") is None
+
+
+def test_the_server_and_the_command_line_show_it(gold: Finding, new_house: Any) -> None:
+    house = new_house()
+    write_certificate(gold.certificate, house.home / "certificates" / "fake_engine.json")
+    shown = {one["name"]: one["certificate"] for one in house.client.get("/v1/plugins").json()["plugins"]}
+    assert (shown["fake_engine"]["level"], shown["builtin"]) == ("gold", None)
+    assert re.search(r"fake_engine +\S+ +loaded +gold", house.cli("plugins", "list").stdout)
+    (house.home / "certificates" / "fake_engine.json").write_text("{}")
+    assert re.search(r"fake_engine +\S+ +loaded +unreadable", house.cli("plugins", "list").stdout)
+
+
+def test_the_command_line_says_what_failed(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "enginehouse.cli", "certify", "builtin", "--only", "parts"]
+    variables = {**os.environ, "ENGINEHOUSE_HOME": str(tmp_path)}
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, env=variables, check=False)
+    assert run.returncode == 0, run.stderr
+    assert re.match(r"builtin \S+: gold \(\d+ passed, 0 failed, \d+ unclear\)", run.stdout)
+    assert "Not every check was run" in run.stderr and not (tmp_path / "certificates").exists()

@@ -12,7 +12,7 @@ import importlib.util
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import importlib_metadata
 import msgspec
@@ -109,6 +109,14 @@ def view_certificate(record: PluginRecord, home: Path) -> CertificateView | None
         if file.is_file():
             return _view(file, record, package)
     return None
+
+
+def describe_records(records: Iterable[PluginRecord], home: Path) -> list[dict[str, Any]]:
+    """Records as they are shown, each with its `certificate`. Reads files: not for an event loop."""
+    return [
+        {**msgspec.to_builtins(record), "certificate": msgspec.to_builtins(view_certificate(record, home))}
+        for record in records
+    ]
 
 
 def _view(file: Path, record: PluginRecord, package: Path | None) -> CertificateView:

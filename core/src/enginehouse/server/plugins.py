@@ -10,6 +10,7 @@ import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from ..host.certificates import describe_records
 from ..host.plugin_examination import PluginSource
 from ..host.plugin_loading import PluginRecord
 from ..sdk import BadRequest, PackageIndexes
@@ -51,8 +52,9 @@ class InstallPlugin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 )
 @needs("read")
 async def list_plugins(house: TheHouse) -> Response:
-    """Loaded or not, with the reason and what each contributes."""
-    return answer({"plugins": house.plugins.records})
+    """Loaded or not, with the reason, what each contributes, and what its certificate says."""
+    records = await asyncio.to_thread(describe_records, house.plugins.records, house.settings.home)
+    return answer({"plugins": records})
 
 
 @router.post(

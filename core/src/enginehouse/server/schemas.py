@@ -199,6 +199,18 @@ class Drafted(Open):
     chat_template: str | None
 
 
+class PluginCertificate(Open):
+    """What `enginehouse certify` found. level: null unless the certificate is valid; reason: why it is not."""
+
+    standing: Literal["valid", "altered", "other version", "changed", "unreadable"]
+    level: Literal["bronze", "silver", "gold"] | None
+    made_at: str | None
+    passed: int
+    failed: list[str]
+    place: str
+    reason: str | None
+
+
 class Plugin(Open):
     name: str
     state: Literal["loaded", "blocked", "incompatible", "quarantined"]
@@ -211,6 +223,7 @@ class Plugin(Open):
     folder: str | None
     asks: dict[str, str]
     rivals: list[str]
+    certificate: PluginCertificate | None = None
 
 
 class PluginDetails(Plugin):

@@ -25,6 +25,7 @@ COLUMNS = (
     Column("VERSION"),
     Column("STATE"),
     Column("FROM"),
+    Column("CERTIFICATE"),
     Column("CONTRIBUTES", folds=True),
     Column("IMPORT"),
     Column("REASON", folds=True),
@@ -254,8 +255,7 @@ def _tell(what: str, records: list[dict[str, Any]], as_json: bool) -> None:
 
 def local_records() -> list[dict[str, Any]]:
     """Records of the plugins installed here, from importing them into this process."""
-    import msgspec
-
+    from ...host.certificates import describe_records
     from ...host.settings import settings_from
     from ...sdk import EnginehouseError
 
@@ -263,7 +263,7 @@ def local_records() -> list[dict[str, Any]]:
         settings = settings_from()
     except EnginehouseError as error:
         raise Refused(error.message) from error
-    return [msgspec.to_builtins(record) for record in load_local(settings).records]
+    return describe_records(load_local(settings).records, settings.home)
 
 
 def _server_records(endpoint: str | None, api_key: str | None) -> list[dict[str, Any]]:
@@ -283,10 +283,18 @@ def row_of(record: dict[str, Any]) -> tuple[object, ...]:
         record.get("version"),
         record["state"],
         "home" if record.get("folder") else None,
+        _certificate(record.get("certificate")),
         "; ".join(contributes),
         None if seconds is None else f"{seconds * 1000:.0f} ms",
         record.get("reason"),
     )
+
+
+def _certificate(certificate: dict[str, Any] | None) -> str | None:
+    """The level, or why the certificate is not trusted."""
+    if certificate is None:
+        return None
+    return str(certificate["level"] or "no level") if certificate["standing"] == "valid" else certificate["standing"]
 
 
 def _say(kind: str, names: list[str]) -> str:
