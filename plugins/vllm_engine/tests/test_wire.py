@@ -69,6 +69,7 @@ class SmallVllm:
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
         self.left = 0
+        self.breaks = False
         self.text = "Hello there"
         self.refuses: tuple[int, dict[str, Any]] | None = None
         self.holds = asyncio.Event()
@@ -100,6 +101,9 @@ class SmallVllm:
                 text = word if number == 0 else f" {word}"
                 yield _event({"delta": {"content": text}} if chat else {"text": text})
                 await self.holds.wait()
+                if self.breaks:
+                    yield 'data: {"error": {"message": "dead", "code": 500}}\n\n'
+                    return
             yield _event(
                 {"delta": {}, "text": "", "finish_reason": "stop"} if chat else {"text": "", "finish_reason": "stop"}
             )
@@ -195,6 +199,39 @@ async def test_a_stream(worker: Make) -> None:
     events = [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: {")]
     assert "".join(event["choices"][0]["text"] for event in events) == "Hello there"
     assert events[-1]["choices"][0]["finish_reason"] == "stop" and "[DONE]" not in answer.text
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_several_choices(worker: Make, stream: bool) -> None:
+    server, client = await worker()
+    answer = await client.post(
+        "/v1/completions", json={"model": "mine", "prompt": "hi", "n": 2, "seed": 1, "stream": stream}
+    )
+    assert answer.text.count("Hello") == 2 and [body["seed"] for body in server.asked] == [1, 2]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_usage_is_stated_where_it_is_asked_for(worker: Make, stream: bool) -> None:
+    _, client = await worker()
+    headers = {"x-enginehouse-usage": "1"}
+    answer = await client.post("/v1/chat/completions", json={**CHAT, "stream": stream}, headers=headers)
+    assert (": usage 4 3 " in answer.text) if stream else answer.headers["x-enginehouse-usage"].startswith("4 3 ")
+
+
+@pytest.mark.parametrize("n", [1, 2])
+async def test_an_error_in_mid_stream_is_its_last_event(worker: Make, n: int) -> None:
+    server, client = await worker()
+    server.breaks = True
+    answer = await client.post("/v1/chat/completions", json={**CHAT, "stream": True, "n": n})
+    assert answer.status_code == 200 and "event: error" in answer.text and "engine_failed" in answer.text
+    assert "Hello" in answer.text and "[DONE]" not in answer.text
+
+
+async def test_a_stop_string(worker: Make) -> None:
+    server, client = await worker()
+    server.text = "one two three"
+    answer = (await client.post("/v1/completions", json={"model": "mine", "prompt": "hi", "stop": " tw"})).json()
+    assert answer["choices"][0]["text"] == "one" and server.asked[0]["stop"] == [" tw"]
 
 
 async def test_tool_calls_and_reasoning_are_read_here(worker: Make) -> None:
@@ -320,7 +357,7 @@ async def test_scores(worker: Make) -> None:
 
 async def test_a_request_that_is_given_up_is_given_up_at_vllm() -> None:
     server = SmallVllm.__new__(SmallVllm)
-    server.text, server.left, server.refuses, server.asked = "a b c", 0, None, []
+    server.text, server.left, server.refuses, server.asked, server.breaks = "a b c", 0, None, [], False
     server.holds = asyncio.Event()
     app = Starlette(routes=[Route("/v1/completions", server._generate, methods=["POST"])])
     stream = Inside(app, app).stream("/v1/completions", b"{}")

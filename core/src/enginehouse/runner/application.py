@@ -26,7 +26,7 @@ from .own_chat import OwnChat
 from .reranking import Ranking
 from .sse import error_event
 from .tokens import ask_tokenizer
-from .writing import Writer, as_enginehouse_error
+from .writing import Writer, Writes, as_enginehouse_error
 
 RETRY_SECONDS = 1  # a queue moves on within a second, and knocking is cheap
 
@@ -98,7 +98,7 @@ class Application:
             request = hosted.read(task, await exchange.body())
             exchange.rename(getattr(request, "request_id", None))
             answer = await self._prepare(hosted, task, request, exchange.request_id)
-            await self._write(exchange, Writer(exchange, answer, self.metrics, arrived))
+            await self._write(exchange, self.writer_of(exchange, answer, arrived))
         except EnginehouseError as error:
             _log.info("Request %s: %d %s", exchange.request_id, error.status, error.message)
             raise
@@ -158,7 +158,11 @@ class Application:
         except Exception as error:  # templates and parsers are foreign code
             raise as_enginehouse_error(error, request_id) from error
 
-    async def _write(self, exchange: Exchange, writer: Writer) -> None:
+    def writer_of(self, exchange: Exchange, answer: Answer, arrived: float) -> Writes:
+        """Who calls the engine and writes the answer. arrived: monotonic seconds when the request came."""
+        return Writer(exchange, answer, self.metrics, arrived)
+
+    async def _write(self, exchange: Exchange, writer: Writes) -> None:
         """Runs the writer until it ends, or the client goes away."""
         answering = asyncio.get_running_loop().create_task(self._run(exchange, writer))
         self.answering.add(answering)
@@ -175,7 +179,7 @@ class Application:
         finally:
             answering.cancel()
 
-    async def _run(self, exchange: Exchange, writer: Writer) -> None:
+    async def _run(self, exchange: Exchange, writer: Writes) -> None:
         try:
             await writer.run()
         except asyncio.CancelledError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from time import monotonic
+from typing import Protocol
 
 from ..sdk import EngineFailed, EnginehouseError
 from ..sdk.worker import USAGE_COMMENT, USAGE_HEADER
@@ -14,6 +15,13 @@ from .metrics import Metrics
 from .sse import error_event
 
 _log = logging.getLogger(__name__)
+
+
+class Writes(Protocol):
+    """Makes one answer and writes it."""
+
+    async def run(self) -> None:
+        """Raises the engine's error when nothing has been sent yet; later ones become an event of the stream."""
 
 
 class Writer:

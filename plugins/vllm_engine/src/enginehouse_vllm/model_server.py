@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any
 
@@ -92,6 +92,23 @@ class ModelServer:
             await stream.aclose()  # type: ignore[attr-defined]
         if status != 200:
             raise refusal_of(status, b"".join(refused), request.constraint)
+
+    async def run(self, request: GenerateRequest, take: Callable[[list[Piece]], Awaitable[None]]) -> None:
+        """As `generate`, but in this task: `take` gets the pieces as vLLM's server sends them."""
+        self._check(request)
+        route, body = generation_body(request, self._facts.model_uid, OWN_FIELDS.get())
+        pieces = Pieces(request.sampling.logprobs, request.stop)
+
+        async def read(data: bytes) -> None:
+            if found := list(pieces.feed(data)):
+                await take(found)
+
+        try:
+            status, refused = await self._inside.run(route, _encode(body), read)
+        except StreamFailed as failure:
+            raise refusal_of(500, failure.body, request.constraint) from failure
+        if status != 200:
+            raise refusal_of(status, refused, request.constraint)
 
     def chat_prompt(self, messages: tuple[Message, ...], tools: tuple[Tool, ...], options: dict[str, Any]) -> str:
         """The conversation, for vLLM; its rendering, for parsers that look at how the prompt ends."""

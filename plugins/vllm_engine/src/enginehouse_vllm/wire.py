@@ -17,11 +17,14 @@ from typing import Any
 
 import msgspec
 
+from enginehouse.runner.answers import Answer
 from enginehouse.runner.application import Application
+from enginehouse.runner.exchange import Exchange
 from enginehouse.runner.hosting import Hosted, Hosting
 from enginehouse.runner.lifecycle import write_failure
 from enginehouse.runner.metrics import CONTENT_TYPE
-from enginehouse.sdk import AUXILIARY, TASKS, RunnerOrder, WorkerOrder
+from enginehouse.runner.writing import Writes
+from enginehouse.sdk import AUXILIARY, TASKS, GenerateRequest, RunnerOrder, WorkerOrder
 
 from .arguments import options_of
 from .checkpoint import default_sampling, read_json
@@ -31,6 +34,7 @@ from .model_server import OWN_FIELDS, Facts, ModelServer
 from .options import VllmOptions
 from .own_fields import own_fields
 from .parser_choice import parser_of
+from .straight import StraightWriter
 
 ORDER = "ENGINEHOUSE_VLLM_ORDER"
 """The variable that names the order's file: vLLM makes the middleware, and gives it nothing but the application."""
@@ -42,6 +46,18 @@ _PROMPTS = "config_sentence_transformers.json"
 _log = logging.getLogger(__name__)
 
 
+class _Application(Application):
+    """The runner's, but for answers that are one text: see straight.py."""
+
+    model: ModelServer | None = None
+
+    def writer_of(self, exchange: Exchange, answer: Answer, arrived: float) -> Writes:
+        first, *others = answer.requests or (None,)
+        if others or self.model is None or not isinstance(first, GenerateRequest):
+            return super().writer_of(exchange, answer, arrived)
+        return StraightWriter(exchange, answer, self.metrics, arrived, self.model)
+
+
 class Wire:
     """app: the rest of vLLM's server."""
 
@@ -50,7 +66,7 @@ class Wire:
         self._order = msgspec.json.decode(Path(os.environ[ORDER]).read_bytes(), type=WorkerOrder)
         assert self._order.runner is not None
         self._hosting = Hosting(self._order, self._order.runner)
-        self._application = Application(self._order.model_uid, self._order.runner, self._hosting)
+        self._application = _Application(self._order.model_uid, self._order.runner, self._hosting)
         self._engine: Any = None
         self._inside: Inside | None = None
         self._draining: asyncio.Task[None] | None = None
@@ -93,6 +109,7 @@ class Wire:
         tokenizer = engine.get_tokenizer()
         tokenizer = await tokenizer if inspect.isawaitable(tokenizer) else tokenizer
         model = ModelServer(self._inside, _facts(self._order, runner, options, engine, tokenizer))
+        self._application.model = model
         hosted = Hosted(self._order.model_uid, runner, model)
         if options.tool_call_parser:
             hosted.tool_parser = parser_of("tool", options.tool_call_parser, tokenizer)
