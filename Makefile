@@ -91,6 +91,7 @@ bench: $(DEV)
 	$(BIN)/python benchmarks/embeddings.py --onnx
 	$(BIN)/python benchmarks/keys.py
 	$(BIN)/python benchmarks/deployments.py
+	$(BIN)/python benchmarks/plugins.py
 
 clean:
 	rm -rf $(VENV) site

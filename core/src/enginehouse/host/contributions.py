@@ -116,9 +116,12 @@ class Contributions:
         """Takes what several plugins bring, each in place of what it brought before, and lets go of what those of
         `without` brought: all in one step, or nothing. Raises InvalidSpec when a name is taken, or a task unknown."""
         kept = {name: nouns for name, nouns in self._plugins.items() if name not in {*plugins, *without}}
+        owners = dict(_merged(kept).owners)
         for plugin, nouns in plugins.items():
             for claim in _claims(nouns):
-                self._refuse_taken(claim, plugin, kept)
+                holder = owners.setdefault(claim, plugin)
+                if holder != plugin:
+                    raise InvalidSpec(_taken(claim, holder, plugin))
             kept[plugin] = nouns
         for plugin, fault in find_faults(kept).items():
             if plugin in plugins:
@@ -154,14 +157,6 @@ class Contributions:
     def registered(self, claim: Claim) -> bool:
         """Whether a user registered a family of that name."""
         return claim[0] == "families" and claim[1] in self._registered
-
-    def _refuse_taken(self, claim: Claim, plugin: str, kept: dict[str, Named]) -> None:
-        holder = next((name for name, nouns in kept.items() if claim[1] in nouns.get(claim[0], {})), None)
-        if holder is not None:
-            raise InvalidSpec(
-                f"The name {claim[1]!r} is taken among {claim[0].replace('_', ' ')}: both {holder or 'another'} and "
-                f"{plugin or 'this plugin'} bring it; choose another."
-            )
 
     @property
     def model_types(self) -> tuple[ModelType, ...]:
@@ -230,6 +225,13 @@ def key_of(item: Any) -> str:
     if isinstance(item, ParserSpec):
         return _parser_key(name, item.kind)
     return f"{item.model_type.lower()}/{name}" if isinstance(item, ModelFamily) else name
+
+
+def _taken(claim: Claim, holder: str, plugin: str) -> str:
+    return (
+        f"The name {claim[1]!r} is taken among {claim[0].replace('_', ' ')}: both {holder or 'another'} and "
+        f"{plugin or 'this plugin'} bring it; choose another."
+    )
 
 
 def _claims(nouns: Named) -> Iterator[Claim]:

@@ -31,7 +31,7 @@ from .plugin_examination import (
     recall_examined,
     site_of,
 )
-from .plugin_loading import BUILTIN, Met, PluginRecord, find_entries, meet_one
+from .plugin_loading import BUILTIN, Met, PluginRecord, find_entries, meet
 from .plugin_shelf import Shelf, Shelved
 from .plugin_swap import PluginSwap
 from .plugin_users import runs_code_of, stands_on
@@ -265,7 +265,8 @@ class PluginInstaller:
         if entry is None:
             raise PluginUnknown(f"The distribution of plugin {name!r} is not installed any more.", param="name")
         blocked, seconds = blocked_names(self._settings), self._settings.plugin_seconds
-        one = self._shelf.place(await asyncio.to_thread(meet_one, entry, blocked, seconds))
+        (met,) = await asyncio.to_thread(meet, [entry], blocked, seconds)
+        one = self._shelf.place(met)
         if isinstance(one, Met):
             try:
                 self._census.exchange((), [one])

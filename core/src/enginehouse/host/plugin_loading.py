@@ -6,29 +6,30 @@ plugin: each import and each hook has a time limit, and a plugin that fails lose
 
 from __future__ import annotations
 
+import inspect
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
-from functools import partial
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, NamedTuple
 
 import importlib_metadata
 import msgspec
-import pluggy
 from packaging.requirements import Requirement
 from packaging.version import Version
 
 from ..sdk import Asks, InvalidSpec, hooks
 from ..sdk.asks import ASKS
 from .contributions import NOUNS, Named, check_answer, label, named
-from .time_limit import within
+from .time_limit import Steps, TookTooLong, each_within
 
 GROUP = "enginehouse"
 CORE = "enginehouse-core"
 BUILTIN = "builtin"
+_MARK = f"{hooks.PROJECT}_impl"  # what pluggy's marker leaves on a function
 
 State = Literal["loaded", "blocked", "incompatible", "quarantined"]
 
@@ -58,11 +59,28 @@ class PluginRecord(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.name} ({self.distribution} {self.version})"
 
 
+class HookFunctions:
+    """A plugin's hooks, and nothing else: pluggy looks at every attribute of what it is given."""
+
+    def __init__(self, functions: Mapping[str, Callable[..., Any]]) -> None:
+        self.__dict__.update(functions)
+
+    def __dir__(self) -> list[str]:
+        return list(self.__dict__)
+
+
+class Look(NamedTuple):
+    """A plugin that its metadata says nothing against."""
+
+    entry: importlib_metadata.EntryPoint
+    record: PluginRecord
+
+
 class Met(NamedTuple):
     """A plugin that was imported and has answered, and is not in use yet."""
 
     record: PluginRecord
-    module: ModuleType
+    functions: HookFunctions
     nouns: Named
 
 
@@ -79,47 +97,49 @@ def entries_in(site: Path) -> list[importlib_metadata.EntryPoint]:
 
 
 def sort_entries(entries: Iterable[importlib_metadata.EntryPoint]) -> list[importlib_metadata.EntryPoint]:
-    return sorted(entries, key=lambda entry: (not _is_builtin(entry), entry.name))
-
-
-def _is_builtin(entry: importlib_metadata.EntryPoint) -> bool:
-    return entry.name == BUILTIN and entry.dist is not None and entry.dist.name == CORE
+    return sorted(entries, key=lambda entry: (entry.name != BUILTIN, entry.name))
 
 
 def meet(
     entries: Iterable[importlib_metadata.EntryPoint], blocked: Collection[str], seconds: float
 ) -> list[Met | PluginRecord]:
-    """Each plugin, imported and asked, or why it cannot be. Those that share a name are not even imported."""
+    """Each plugin, imported and asked, or why it cannot be. Those that share a name are not even imported.
+
+    seconds: for an import, and for each hook.
+    """
     entries = list(entries)
     shared = {name for name, count in Counter(entry.name for entry in entries).items() if count > 1}
-    met: list[Met | PluginRecord] = []
-    for entry in entries:
-        if entry.name in shared and not _is_builtin(entry):
-            met.append(_namesakes(entry, entries))
-        else:
-            met.append(meet_one(entry, blocked, seconds))
-    return met
+    looks = [_look(entry, entries if entry.name in shared else (), blocked) for entry in entries]
+    calls = [partial(_meet, look) for look in looks if isinstance(look, Look)]
+    outcomes = iter(each_within(seconds, calls))
+    return [_outcome(look, next(outcomes)) if isinstance(look, Look) else look for look in looks]
 
 
-def meet_one(entry: importlib_metadata.EntryPoint, blocked: Collection[str], seconds: float) -> Met | PluginRecord:
-    """One plugin. Blocked and incompatible ones are not imported."""
-    record = _record(entry)
-    if entry.name in blocked and not _is_builtin(entry):
+def _outcome(look: Look, outcome: Met | PluginRecord | TookTooLong) -> Met | PluginRecord:
+    return msgspec.structs.replace(look.record, reason=say(outcome)) if isinstance(outcome, TookTooLong) else outcome
+
+
+def _look(
+    entry: importlib_metadata.EntryPoint,
+    entries: Iterable[importlib_metadata.EntryPoint],
+    blocked: Collection[str],
+) -> Look | PluginRecord:
+    """What its metadata says. Blocked and incompatible plugins end here, and namesakes among `entries`."""
+    record, requires = _record(entry)
+    builtin = entry.name == BUILTIN and record.distribution == CORE
+    if entries and not builtin:
+        return msgspec.structs.replace(record, reason=_namesakes(entry.name, entries))
+    if entry.name in blocked and not builtin:
         return msgspec.structs.replace(record, state="blocked", reason="It is on the block list.")
-    misfit = find_misfit(entry.dist.requires if entry.dist else None)
+    misfit = find_misfit(requires)
     if misfit:
         return msgspec.structs.replace(record, state="incompatible", reason=misfit)
-    try:
-        return _meet(entry, record, seconds)
-    except BaseException as error:  # foreign code may raise anything, even SystemExit
-        if isinstance(error, KeyboardInterrupt):
-            raise
-        return msgspec.structs.replace(record, reason=say(error), traceback=traceback.format_exc())
+    return Look(entry, record)
 
 
 def find_misfit(requires: Iterable[str] | None) -> str | None:
     """Why a plugin's metadata does not fit this core, read before anything of it is imported."""
-    here = Version(importlib_metadata.version(CORE))
+    here = _core_version()
     for requirement in map(Requirement, requires or ()):
         if requirement.name != CORE or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
             continue
@@ -127,6 +147,11 @@ def find_misfit(requires: Iterable[str] | None) -> str | None:
             newer = "Upgrade Enginehouse, or take" if _wants_newer(requirement, here) else "Take"
             return f"It asks for {CORE}{requirement.specifier}, this is {here}. {newer} a version made for {here}."
     return None
+
+
+@cache
+def _core_version() -> Version:
+    return Version(importlib_metadata.version(CORE))
 
 
 def say(error: BaseException) -> str:
@@ -142,49 +167,67 @@ def _wants_newer(requirement: Requirement, here: Version) -> bool:
     return any(bound > here for bound in bounds)
 
 
-def _record(entry: importlib_metadata.EntryPoint) -> PluginRecord:
+def _record(entry: importlib_metadata.EntryPoint) -> tuple[PluginRecord, list[str]]:
+    """A plugin of which nothing is known yet, and what its distribution requires."""
     distribution = entry.dist
-    return PluginRecord(
+    if distribution is None:
+        return PluginRecord(name=entry.name, state="quarantined"), []
+    metadata = distribution.metadata  # parsed anew at each look: once is enough
+    record = PluginRecord(
         name=entry.name,
         state="quarantined",
-        distribution=distribution.name if distribution else None,
-        version=distribution.version if distribution else None,
-        folder=str(distribution.locate_file("")) if distribution else None,
+        distribution=metadata["Name"],
+        version=metadata["Version"],
+        folder=str(distribution.locate_file("")),
     )
+    return record, metadata.get_all("Requires-Dist") or []
 
 
-def _namesakes(entry: importlib_metadata.EntryPoint, entries: Iterable[importlib_metadata.EntryPoint]) -> PluginRecord:
-    records = [_record(one) for one in entries if one.name == entry.name]
-    told = " and ".join(f"{one.distribution} {one.version}" for one in records)
-    reason = f"Two installed distributions bring a plugin called {entry.name!r}: {told}. Uninstall one of them."
-    return msgspec.structs.replace(_record(entry), reason=reason)
+def _namesakes(name: str, entries: Iterable[importlib_metadata.EntryPoint]) -> str:
+    dists = (entry.dist for entry in entries if entry.name == name and entry.dist)
+    told = " and ".join(f"{dist.name} {dist.version}" for dist in dists)
+    return f"Two installed distributions bring a plugin called {name!r}: {told}. Uninstall one of them."
 
 
-def _meet(entry: importlib_metadata.EntryPoint, record: PluginRecord, seconds: float) -> Met:
+def _meet(look: Look, steps: Steps) -> Met | PluginRecord:
+    try:
+        return _imported(look, steps)
+    except BaseException as error:  # noqa: BLE001 - foreign code may raise anything, even SystemExit
+        return msgspec.structs.replace(look.record, reason=say(error), traceback=traceback.format_exc())
+
+
+def _imported(look: Look, steps: Steps) -> Met:
     start = time.perf_counter()
-    module: ModuleType = within(seconds, entry.load, f"import of plugin {entry.name}")
+    module: ModuleType = look.entry.load()
     took = time.perf_counter() - start
-    manager = pluggy.PluginManager(hooks.PROJECT)  # of its own: what it registers is nobody's yet
-    manager.add_hookspecs(hooks)
-    manager.register(module, entry.name)
-    manager.check_pending()
-    answers = {hook: _collect(manager, hook, entry.name, seconds) for hook in NOUNS}
-    nouns = named(answers)
+    functions = _hook_functions(module)
+    answers = {}
+    for hook in NOUNS:
+        if hook in functions:
+            steps.next()
+            answers[hook] = check_answer(hook, functions[hook]())
     contributes = {NOUNS[hook].name: [label(item) for item in items] for hook, items in answers.items() if items}
     record = msgspec.structs.replace(
-        record, state="loaded", import_seconds=took, contributes=contributes, asks=_asks(module)
+        look.record, state="loaded", import_seconds=took, contributes=contributes, asks=_asks(module)
     )
-    return Met(record, module, nouns)
+    return Met(record, HookFunctions(functions), named(answers))
 
 
-def _collect(manager: pluggy.PluginManager, hook: str, plugin: str, seconds: float) -> list[Any]:
-    for impl in getattr(manager.hook, hook).get_hookimpls():
-        return within(seconds, partial(_ask, hook, impl.function), f"{plugin}: {hook}")
-    return []
+def _hook_functions(module: ModuleType) -> dict[str, Callable[..., Any]]:
+    """The hooks that a module implements. Raises InvalidSpec for one that does not exist, or takes too much."""
+    found = {name: value for name, value in vars(module).items() if callable(value) and hasattr(value, _MARK)}
+    for name, function in found.items():
+        spec = getattr(hooks, name, None)
+        if spec is None:
+            raise InvalidSpec(f"It implements {name!r}, which is no hook; see the reference of hooks.")
+        extra = sorted(set(_arguments(function)) - set(_arguments(spec)))
+        if extra:
+            raise InvalidSpec(f"{name} takes {', '.join(extra)}, which it is not given: {', '.join(_arguments(spec))}.")
+    return found
 
 
-def _ask(hook: str, function: Callable[[], Any]) -> list[Any]:
-    return check_answer(hook, function())
+def _arguments(function: Callable[..., Any]) -> tuple[str, ...]:
+    return tuple(inspect.signature(function).parameters)
 
 
 def _asks(module: ModuleType) -> Asks:

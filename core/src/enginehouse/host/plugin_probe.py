@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from .plugin_loading import Met, PluginRecord, entries_in, meet_one
+from .plugin_loading import Met, PluginRecord, entries_in, meet
 from .plugin_shelf import Shelf, mount
 
 
@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
         if shelved.distribution not in others:
             mount(shelf.site(shelved))
     mount(Path(site))
-    probed = [_probed(meet_one(entry, (), float(seconds))) for entry in entries]
+    probed = [_probed(one) for one in meet(entries, (), float(seconds))]
     Path(result).write_bytes(msgspec.json.encode(probed))
     return 0
 

@@ -73,7 +73,7 @@ class PluginCensus:
             self._pluggy.unregister(name=one.record.name)
             del self._records[one.record.name]
         for one in come:
-            self._pluggy.register(one.module, one.record.name)
+            self._pluggy.register(one.functions, one.record.name)
             self._in_use[one.record.name] = one
             self.add(one.record)
         return went

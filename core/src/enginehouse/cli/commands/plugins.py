@@ -216,15 +216,15 @@ def _blocking(
     given: dict[str, Any], local: bool, ask: Callable[[Client], dict[str, Any]], here: Callable[[Path], None]
 ) -> dict[str, Any] | None:
     """By the server; on the home itself, with None, where none answers and none was named."""
-    if local:
-        return _at_home(here)
-    try:
-        with connected(given["endpoint"], given["api_key"]) as client:
-            return ask(client)
-    except Unreachable:
-        if given["endpoint"]:
-            raise
-        return _at_home(here)
+    if not local:
+        try:
+            with connected(given["endpoint"], given["api_key"]) as client:
+                return ask(client)
+        except Unreachable:
+            if given["endpoint"]:
+                raise
+    _at_home(here)
+    return None
 
 
 def _at_home(here: Callable[[Path], None]) -> None:
