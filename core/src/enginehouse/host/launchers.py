@@ -52,5 +52,6 @@ def _entry_points(taken: set[str]) -> Iterable[LauncherSpec]:
     for entry in sorted(importlib_metadata.entry_points(group=GROUP), key=lambda entry: entry.name):
         if entry.name not in taken and _TARGET.fullmatch(entry.value):
             taken.add(entry.name)
-            summary = f"From {entry.dist.name} {entry.dist.version}" if entry.dist else ""
-            yield LauncherSpec(name=entry.name, launcher=entry.value, summary=summary)
+            distribution = entry.dist.name if entry.dist else ""
+            summary = f"From {distribution} {entry.dist.version}" if entry.dist else ""
+            yield LauncherSpec(name=entry.name, launcher=entry.value, distribution=distribution, summary=summary)

@@ -10,7 +10,7 @@ from .plugins import PluginCensus
 
 
 def plugins_in_worker(plan: Plan, contributions: Contributions) -> set[str]:
-    """Plugins whose code the plan's workers run: the engine's, and those of its parsers."""
+    """Plugins whose code the plan's workers run: the engine's, the model type's, the launcher's, its parsers'."""
     owners = contributions.owners()
     return {owners[claim] for claim in _in_worker(plan, contributions) if claim in owners}
 
@@ -48,6 +48,7 @@ def stands_on(plan: Plan, contributions: Contributions, names: Collection[str], 
 
 def _in_worker(plan: Plan, contributions: Contributions) -> Iterator[Claim]:
     yield "engines", plan.engine.lower()
+    yield "model_types", plan.family.model_type.lower()
     if plan.launcher is not None:
         yield "launchers", plan.launcher.name.lower()
     for name, kind in ((plan.family.tool_parser, "tool"), (plan.family.reasoning_parser, "reasoning")):

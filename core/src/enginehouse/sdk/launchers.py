@@ -23,12 +23,14 @@ class LauncherSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     aliases: other names for it, such as the dotted path that it had elsewhere.
     requirements: PEP 508, what its models' environment must carry beside their engine's own.
+    distribution: that holds it, where no plugin brings it; its models' environment carries that, too.
     """
 
     name: str
     launcher: str
     aliases: tuple[str, ...] = ()
     requirements: tuple[str, ...] = ()
+    distribution: str = ""
     summary: str = ""
 
     def __post_init__(self) -> None:

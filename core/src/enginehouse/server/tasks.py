@@ -36,6 +36,7 @@ class LauncherItem(Open):
     launcher: str
     aliases: list[str]
     requirements: list[str]
+    distribution: str
     summary: str
 
 

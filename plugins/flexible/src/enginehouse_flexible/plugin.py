@@ -60,6 +60,7 @@ def enginehouse_launchers() -> tuple[LauncherSpec, ...]:
             name="transformers",
             launcher=f"{LAUNCHERS}.transformers:launcher",
             aliases=(f"{THEIRS}.transformers",),
+            requirements=("transformers>=5.0", "torch>=2.9", "pillow>=10"),
             summary="A pipeline of transformers, for every task that the library has",
         ),
         LauncherSpec(

@@ -1,4 +1,4 @@
-"""Which distributions of the server a worker runs: whose engine and whose parsers its plan names."""
+"""Which distributions of the server a worker runs: whose engine, type, launcher and parsers its plan names."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from ..plugins import PluginCensus
 
 
 def with_carried(need: EnvironmentNeed, plan: Plan, census: PluginCensus) -> EnvironmentNeed:
-    """The need, with the distributions that the plan's engine and parsers come from."""
+    """The need, with the distributions that the plan's engine, model type, launcher and parsers come from."""
     named = dict.fromkeys((*need.carried, *_distributions(plan, census)))
     return msgspec.structs.replace(need, carried=tuple(named))
 
 
 def _distributions(plan: Plan, census: PluginCensus) -> Iterator[str]:
-    used = {("engines", plan.engine), *_parsers(plan, census)}
+    used = {("engines", plan.engine), ("model_types", plan.family.model_type), *_parsers(plan, census)}
+    if plan.launcher is not None:
+        used.add(("launchers", plan.launcher.name))
+        if plan.launcher.distribution:
+            yield plan.launcher.distribution
     for record in census.records:
         contributed = {(kind, name) for kind, names in record.contributes.items() for name in names}
         if record.distribution and used & contributed:

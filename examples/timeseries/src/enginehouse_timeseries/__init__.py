@@ -1,0 +1,1 @@
+"""The model type `timeseries` for Enginehouse."""
