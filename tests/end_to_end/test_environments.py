@@ -6,7 +6,6 @@ in the test.
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import socket
@@ -198,4 +197,4 @@ def test_the_server_s_kill_at_many_moments(new_server, shop, wait) -> None:
         server.start()
         wait(lambda number=number: server.description(f"m{number}")["status"] == "READY", 60, "the model")
         server.client.delete(f"/v1/models/m{number}")
-    assert leftovers(server) == [] and os.listdir(server.home / "workers") == []
+    assert leftovers(server) == [] and list((server.home / "workers").iterdir()) == []

@@ -148,7 +148,7 @@ async def test_a_wheel_that_is_not_the_locked_one_is_refused(bench, monkeypatch,
     remove_tree(bench.shelf.root)
     bench.shop.stock("alpha", body="stolen = True\n")
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))  # the other has the right one, and would take it
-    with pytest.raises(LaunchFailed, match="(?i)hash"):
+    with pytest.raises(LaunchFailed, match=r"(?i)hash"):
         await bench.provide(bench.need("alpha"), kept=kept)
     assert bench.environments() == []
 
@@ -186,9 +186,9 @@ async def test_an_index_that_never_answers_is_given_up(bench, monkeypatch) -> No
 
 async def test_an_environment_whose_interpreter_is_gone_is_made_again(bench) -> None:
     grant = await bench.provide(bench.need("alpha"))
-    bin = Path(grant.environment.python).parent
-    bin.chmod(0o755)
-    for link in bin.glob("python*"):
+    programs = Path(grant.environment.python).parent
+    programs.chmod(0o755)
+    for link in programs.glob("python*"):
         link.unlink()
         link.symlink_to("/nowhere/python")
     again = await bench.provide(bench.need("alpha"))
