@@ -121,7 +121,8 @@ def _inherited() -> dict[str, str]:
     """This process's variables, but for those that would lead uv to another interpreter or environment."""
     away = {"VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_PROJECT", "UV_INDEX_URL"}
     kept = {name: value for name, value in os.environ.items() if name not in away}
-    return {**kept, "NO_COLOR": "1", "UV_PYTHON_DOWNLOADS": "never"}
+    offline = os.environ.get("ENGINEHOUSE_OFFLINE", "").lower() in {"1", "true", "yes", "on"}
+    return {**kept, **({"UV_OFFLINE": "1"} if offline else {}), "NO_COLOR": "1", "UV_PYTHON_DOWNLOADS": "never"}
 
 
 def _said(words: list[str], status: int) -> str:

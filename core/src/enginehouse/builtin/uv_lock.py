@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from packaging.utils import parse_wheel_filename
-
 from ..sdk import LaunchFailed, Lock, LockedPackage
 
 
@@ -58,9 +56,9 @@ def _package(entry: dict[str, Any]) -> LockedPackage:
 
 
 def _version_of(archive: dict[str, Any] | None) -> str:
-    """The version in a wheel's name; of source that a URL names nothing is known before it is built."""
+    """The version in a wheel's name (PEP 427); of source that a URL names nothing is known before it is built."""
     file = _url(archive).rpartition("/")[2] if archive else ""
-    return str(parse_wheel_filename(unquote(file))[1]) if file.endswith(".whl") else ""
+    return unquote(file).split("-")[1] if file.endswith(".whl") else ""
 
 
 def _url(archive: dict[str, Any]) -> str:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import csv
 import hashlib
+import re
 import subprocess
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
 import msgspec
-from packaging.utils import canonicalize_name
 
 from ...sdk import LaunchFailed, Lock
 from .shelf import EnvironmentRecord, Shelf
@@ -35,16 +34,11 @@ def check_complete(folder: Path, lock: Lock) -> None:
         subprocess.run([python, "-I", "-c", "pass"], check=True, capture_output=True, timeout=START_SECONDS)
     except (OSError, subprocess.SubprocessError) as error:
         raise LaunchFailed(f"The environment was built, but its interpreter does not start: {error}.") from error
-    there = {canonicalize_name(one.name): one.version for one in _distributions(folder)}
-    wrong = [
-        f"{package.name} {package.version}"
-        for package in lock.packages
-        if canonicalize_name(package.name) not in there
-        or package.version not in ("", there[canonicalize_name(package.name)])
-    ]
-    if wrong:
+    there = set(_installed(folder))
+    missing = [package.name for package in lock.packages if _canonical(package.name) not in there]
+    if missing:
         raise LaunchFailed(
-            f"The environment was built, but it lacks {', '.join(wrong)}. Report this to its provisioner."
+            f"The environment was built, but it lacks {', '.join(missing)}. Tell its provisioner's author."
         )
 
 
@@ -117,6 +111,12 @@ def _relative(place: Path, folder: Path) -> str:
     return place.relative_to(folder).as_posix() if place.is_relative_to(folder) else str(place)
 
 
-def _distributions(folder: Path) -> Iterator[metadata.Distribution]:
-    sites = [str(site) for site in folder.glob("lib/python*/site-packages")]
-    yield from metadata.distributions(path=sites)
+def _installed(folder: Path) -> Iterator[str]:
+    """Names of packages, from the folders of their metadata: to read these takes a tenth of a second."""
+    for place in folder.glob("lib/python*/site-packages/*.dist-info"):
+        yield _canonical(place.name.removesuffix(".dist-info").rpartition("-")[0])
+
+
+def _canonical(name: str) -> str:
+    """Source: PEP 503."""
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -24,7 +24,7 @@ from .errands import Errand, Failed, Locked, Made, Outcome, Provided, Resolved, 
 from .holding import held, put_away, sweep, workspace
 from .inspection import check_complete, read_records
 from .shelf import MARK, EnvironmentRecord, Shelf, digest_of
-from .trees import measure, seal
+from .trees import seal
 
 UNPACKED = 3.6  # bytes of an installed library to one of its wheel: what torch for the CPU comes to
 
@@ -98,12 +98,12 @@ def _resolve(errand: Errand, mouth: Mouth) -> Lock:
 
 
 def _build(errand: Errand, lock: Lock, shelf: Shelf, space: Path, mouth: Mouth) -> EnvironmentRecord:
-    """Builds beside, checks, marks as complete, seals; only then it gets its name."""
+    """Builds beside, checks, seals, marks as complete; only then it gets its name."""
     began, folder = time.monotonic(), space / "environment"
     find(errand.build)(lock, errand.need, folder, mouth.step)
     mouth.step(Step(phase="check", done=len(lock.packages), total=len(lock.packages)))
     check_complete(folder, lock)
-    size = measure(folder)
+    size = seal(folder)
     record = EnvironmentRecord(
         digest=digest_of(lock, errand.need.provisioner),
         provisioner=errand.need.provisioner,
@@ -117,7 +117,6 @@ def _build(errand: Errand, lock: Lock, shelf: Shelf, space: Path, mouth: Mouth) 
         records=read_records(folder),
     )
     write_whole(folder / MARK, msgspec.json.encode(record))
-    seal(folder)
     place = shelf.folder(record.digest)
     put_away(shelf, place)  # what is there has lost its interpreter, or its mark
     folder.rename(place)

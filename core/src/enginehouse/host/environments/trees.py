@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+WRITE = 0o222
 CACHE_LINKS = 2  # a file in one environment and in the cache that it came from
 
 
@@ -20,21 +21,21 @@ class Size(NamedTuple):
     own: int
 
 
-def seal(folder: Path) -> None:
-    """Nothing can be added, removed or replaced in its folders.
+def seal(folder: Path) -> Size:
+    """From now on nothing can be added, removed or replaced in the folders below it; how large all is.
 
     Of files, those that are nobody else's can also not be written; a hard link's mode is the cache's too.
     """
-    for place, folders, files in os.walk(folder):
-        for name in files:
-            file = Path(place, name)
-            status = file.lstat()
-            if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
-                file.chmod(stat.S_IMODE(status.st_mode) & ~0o222)
-        for name in folders:
-            inner = Path(place, name)
-            if not inner.is_symlink():
-                inner.chmod(stat.S_IMODE(inner.stat().st_mode) & ~0o222)
+    seen = {}
+    for entry in _entries(str(folder)):
+        status = entry.stat(follow_symlinks=False)
+        if entry.is_dir(follow_symlinks=False):
+            Path(entry.path).chmod(stat.S_IMODE(status.st_mode) & ~WRITE)
+            continue
+        seen[status.st_ino] = status
+        if status.st_nlink == 1 and stat.S_ISREG(status.st_mode):
+            Path(entry.path).chmod(stat.S_IMODE(status.st_mode) & ~WRITE)
+    return _size(seen)
 
 
 def remove_tree(folder: Path) -> None:
@@ -53,13 +54,22 @@ def remove_tree(folder: Path) -> None:
 
 def measure(folder: Path) -> Size:
     """Reads the whole tree's inodes."""
-    seen: dict[int, os.stat_result] = {status.st_ino: status for status in _files(folder)}
-    total = sum(status.st_size for status in seen.values())
-    own = sum(status.st_size for status in seen.values() if status.st_nlink <= CACHE_LINKS)
-    return Size(total, own)
+    files = (entry for entry in _entries(str(folder)) if not entry.is_dir(follow_symlinks=False))
+    statuses = (file.stat(follow_symlinks=False) for file in files)
+    return _size({status.st_ino: status for status in statuses})
 
 
-def _files(folder: Path) -> Iterator[os.stat_result]:
-    for place, _, files in os.walk(folder):
-        for name in files:
-            yield Path(place, name).lstat()
+def _size(files: dict[int, os.stat_result]) -> Size:
+    total = sum(status.st_size for status in files.values())
+    return Size(total, sum(status.st_size for status in files.values() if status.st_nlink <= CACHE_LINKS))
+
+
+def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
+    """All below, a folder after what is in it. Plain strings: an environment has tens of thousands of files, and a Path
+    for each would take longer than to link them."""
+    with os.scandir(folder) as found:
+        entries = list(found)
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _entries(entry.path)
+        yield entry
