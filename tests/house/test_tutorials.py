@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-TUTORIAL = Path(__file__).parents[2] / "docs/tutorials/write-an-engine.md"
+TUTORIALS = Path(__file__).parents[2] / "docs/tutorials"
+TUTORIAL = TUTORIALS / "write-an-engine.md"
 BLOCK = re.compile(r'^```\w+ title="([^"]+)"\n(.*?)^```$', re.M | re.S)
 
 
@@ -35,3 +36,25 @@ def test_the_engine_of_the_tutorial_works(tmp_path: Path, new_server) -> None:
     lines = sum(len(files[f"enginehouse_parrot/{half}.py"].splitlines()) for half in ("plugin", "engine"))
     code = "\n".join(files[f"enginehouse_parrot/{half}.py"] for half in ("plugin", "engine"))
     assert len([line for line in code.splitlines() if line.strip()]) <= 30, lines
+
+
+def test_the_launcher_of_the_tutorial_works(tmp_path: Path, new_server) -> None:
+    package, site = tmp_path / "package", tmp_path / "site"
+    package.mkdir()
+    write_files(TUTORIALS / "first-launcher.md", package)
+    file = package / "spelling.json"
+    file.write_text(file.read_text().replace("/path/to", str(package)))
+    server = new_server(PYTHONPATH=os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]))
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target"]
+    subprocess.run([*install, str(site), str(package)], check=True, timeout=120)  # beside a server that runs already
+    registered = server.cli("register", "--model-type", "flexible", "--file", str(file))
+    assert registered.returncode == 0, registered.stderr
+    launched = server.cli("launch", "--model-type", "flexible", "--model-name", "spelling")
+    assert launched.returncode == 0, launched.stderr
+    said = server.cli("infer", "spelling", "the qick browm fox")
+    assert said.stdout == '{"text": "the quick brown fox"}\n', said.stderr
+    asked = [sys.executable, str(package / "ask.py")]
+    answer = subprocess.run(asked, env=server.environment, capture_output=True, text=True, timeout=60)
+    assert answer.stdout == "the lazy dog\n", answer.stderr
+    sent = {"model": "spelling", "args": ["the lazi dog"], "near": 0.5}
+    assert server.client.post("/v1/flexible/infers", json=sent).json() == {"text": "the lazy dog"}

@@ -170,3 +170,10 @@ def test_a_worker_that_is_stuck_is_replaced_and_the_model_answers_again(served: 
     assert wait_for(answers, 60, "the replacement").json()["pid"] != before
     events = served.client.get(f"/v1/models/{uid}/events").json()
     assert any("did not answer within 0.5 s" in event["event_content"] for event in events)
+
+
+def test_tables_show_what_the_type_reports(served: House, echo: str) -> None:
+    listed = served.cli("list", "-t", "flexible").stdout
+    assert "LAUNCHER ARGS" in listed and "xinference.model.flexible.launchers.transformers" in listed
+    registered = served.cli("registrations", "-t", "flexible").stdout
+    assert "LAUNCHER" in registered and '{"task": "mock"}' in registered

@@ -39,6 +39,11 @@ class Column(NamedTuple):
     folds: bool = False
 
 
+def heading_of(field: str) -> str:
+    """A column's title, from the name of a field of the wire."""
+    return field.replace("_", " ").upper()
+
+
 def print_table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> None:
     """Prints rows under a header line; words that say a state are coloured on a terminal."""
     from rich.console import Console

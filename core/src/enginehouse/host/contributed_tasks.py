@@ -21,7 +21,8 @@ RESERVED = frozenset((
     "address", "admin", "audio", "auth", "autostart", "cache", "chat", "cluster", "clusters", "completions",
     "convert_ids_to_tokens", "declarations", "detokenize", "embeddings", "engines", "environments", "images", "keys",
     "launch_history", "launchers", "messages", "model_registrations", "models", "plugin_examinations", "plugins",
-    "requests", "rerank", "responses", "sdapi", "supervisor", "tasks", "tokenize", "ui", "video", "virtualenvs", "workers",
+    "requests", "rerank", "responses", "sdapi", "supervisor", "tasks", "tokenize", "ui", "video",
+    "virtualenvs", "workers",
 ))
 # fmt: on
 """What no plugin's route may begin with behind /v1/: the server's own routes do, or will."""

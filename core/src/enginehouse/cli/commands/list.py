@@ -8,7 +8,7 @@ import click
 
 from ..connection import connected, server_options
 from ..sizes import spell_billions
-from ..tables import Column, print_json, print_table
+from ..tables import Column, heading_of, print_json, print_table
 
 Json = dict[str, Any]
 
@@ -25,9 +25,10 @@ _OF_TYPE: dict[str, tuple[tuple[Column, str], ...]] = {
     ),
     "embedding": ((Column("DIMENSIONS"), "dimensions"), (Column("MAX TOKENS"), "max_tokens")),
     "rerank": ((Column("KIND"), "type"), (Column("LANGUAGES"), "language")),
-    "flexible": ((Column("LAUNCHER"), "launcher"), (Column("ARGUMENTS"), "launcher_args")),
+    **dict.fromkeys(
+        ("image", "audio", "video"), ((Column("FAMILY"), "model_family"), (Column("ABILITIES"), "model_ability"))
+    ),
 }
-_OF_OTHERS = ((Column("FAMILY"), "model_family"), (Column("ABILITIES"), "model_ability"))
 _OF_ALL = ((_CONTEXT, "context_length"),)
 
 
@@ -39,7 +40,7 @@ def command(model_type: str | None, as_json: bool, endpoint: str | None, api_key
     """List the models, with those that load or have failed."""
     with connected(endpoint, api_key) as client:
         models = [item for item in client.list_models(any_status=True).values() if _is_of(item, model_type)]
-    more = _OF_ALL if model_type is None else _OF_TYPE.get(model_type.lower(), _OF_OTHERS)
+    more = _OF_ALL if model_type is None else _OF_TYPE.get(model_type.lower()) or _reported(models)
     if as_json:
         print_json(models)
     elif models:
@@ -48,6 +49,13 @@ def command(model_type: str | None, as_json: bool, endpoint: str | None, api_key
     else:
         kind = f" {model_type}" if model_type else ""
         click.echo(f"No{kind} models are running. Launch one with `enginehouse launch`.", err=True)
+
+
+def _reported(models: list[Json]) -> tuple[tuple[Column, str], ...]:
+    """What a type that a plugin brings reports: the fields that an answer has before those that all models have."""
+    fields = list(models[0]) if models else []
+    own = fields[fields.index("owned_by") + 1 : fields.index("model_uid")] if "model_uid" in fields else []
+    return tuple((Column(heading_of(name)), name) for name in own if name not in ("model_name", "context_length"))
 
 
 def row_of(item: Json, more: list[str]) -> tuple[object, ...]:

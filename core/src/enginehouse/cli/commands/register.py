@@ -17,7 +17,7 @@ TYPE = click.option(
     "--model-type",
     default="LLM",
     show_default=True,
-    help="LLM, embedding, rerank, image, audio, video, flexible.",
+    help="LLM, embedding, rerank, image, audio, video, flexible, or another that a plugin brings.",
 )
 
 
