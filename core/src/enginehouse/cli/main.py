@@ -44,6 +44,7 @@ COMMANDS = {
     "keys": "Make, list and revoke keys.",
     "login": "Keep a key for a server.",
     "plugins": "List plugins, install, upgrade, remove, block them.",
+    "new-plugin": "Write a new plugin whose own tests pass.",
     "certify": "Check a plugin against the contract.",
     "doctor": "Check this machine and say what to do.",
     "stop-cluster": "Stop the server and all its models.",

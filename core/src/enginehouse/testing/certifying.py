@@ -185,7 +185,8 @@ def choose_models(spec: EngineSpec, asked: Sequence[str], contributions: Contrib
         yield _asked(text, contributions)
     if not asked:
         for kind in contributions.model_types:
-            if kind.name in spec.model_types and set(kind.tasks) & set(spec.offers):
+            asked_for = {*kind.tasks, *(task.name for task in kind.own_tasks)}
+            if kind.name in spec.model_types and asked_for & set(spec.offers):
                 yield from _smallest(spec, kind, contributions)
 
 

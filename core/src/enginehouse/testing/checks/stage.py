@@ -11,6 +11,7 @@ import msgspec
 from ...sdk import EngineSpec, Health, ModelType
 from ..houses import House
 from ..waiting import wait_for
+from .check import Unclear
 from .speaking import CHAT, COMPLETIONS, TOKENIZE, Speaker
 
 READY_SECONDS = 180.0  # a worker that was ended is there again; importing torch on a busy machine
@@ -86,6 +87,8 @@ class Stage:
             return "/v1/embeddings", {"model": self.uid, "input": ["a small text", "another"]}
         if "rerank" in self.facts.tasks:
             return "/v1/rerank", {"model": self.uid, "query": "a small question", "documents": ["one", "two"]}
+        if not speaks(self.facts):
+            raise Unclear("the kit knows no request for a task that a plugin brings")
         return self.talk()
 
     def close(self) -> None:
@@ -101,7 +104,8 @@ class Stage:
     def _look(self, spec: EngineSpec, kind: ModelType) -> Facts:
         described = self.house.description(self.uid)
         abilities = tuple(described.get("model_ability") or kind.abilities)
-        tasks = tuple(task for task in spec.offers if task in kind.tasks and task in abilities)
+        own = {task.name for task in kind.own_tasks}
+        tasks = tuple(task for task in spec.offers if task in own or (task in kind.tasks and task in abilities))
         health = _health(self.worker)
         return Facts(
             spec=spec,

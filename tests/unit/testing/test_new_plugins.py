@@ -1,0 +1,75 @@
+"""What `enginehouse new-plugin` writes is installed, and its own tests pass."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from enginehouse.cli.commands import new_plugin
+from enginehouse.sdk import BadRequest
+from enginehouse.testing.new_plugins import KINDS, write_plugin
+
+INSTALL = ("-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target")
+FIXTURES = ("-p", "enginehouse.testing.pytest_plugin")
+SECONDS = 300.0  # of a package's own tests, on a machine that does other things beside
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_new_plugin_passes_its_own_tests(kind: str, tmp_path: Path) -> None:
+    package, site = tmp_path / "package", tmp_path / "site"
+    command = [
+        sys.executable,
+        "-m",
+        "enginehouse.cli",
+        "new-plugin",
+        f"small-{kind}",
+        "--kind",
+        kind,
+        "-o",
+        str(package),
+    ]
+    subprocess.run(command, check=True, capture_output=True, timeout=SECONDS)
+    subprocess.run([sys.executable, *INSTALL, str(site), str(package)], check=True, timeout=SECONDS)
+    paths = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH", "")]))
+    run = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "enginehouse.testing.pytest_plugin",
+            "-c",
+            os.devnull,
+            "--rootdir",
+            ".",
+        ],
+        cwd=package,
+        env={**os.environ, "PYTHONPATH": paths, "ENGINEHOUSE_BLOCKED_PLUGINS": "fake_engine"},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-1000:]
+
+
+def test_the_command_offers_every_kind() -> None:
+    assert new_plugin.KINDS == KINDS
+
+
+@pytest.mark.parametrize(("name", "kind"), [("Bad Name", "engine"), ("-x", "engine"), ("fine", "cluster")])
+def test_what_makes_no_sense_is_refused(name: str, kind: str, tmp_path: Path) -> None:
+    with pytest.raises(BadRequest):
+        write_plugin(name, kind, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("1")
+    with pytest.raises(BadRequest, match="not empty"):
+        write_plugin("fine", "engine", tmp_path)
