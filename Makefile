@@ -16,7 +16,7 @@ DEV := $(VENV)/.installed-dev
 LLAMA_INDEX := $(VENV)/llama-index
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: serve stop test test-unit test-slow test-gpu check fix docs bench clean install
+.PHONY: serve stop test test-unit test-slow test-gpu bindings check fix docs bench clean install
 
 install: $(DEV) $(LLAMA_INDEX)/.installed
 
@@ -62,6 +62,11 @@ test-unit: $(DEV)
 
 test-slow: $(DEV) $(LLAMA_INDEX)/.installed
 	$(BIN)/python -m pytest -m slow
+
+# Installs llama-cpp-python, whose build takes minutes, and tests the engine llama.cpp on both of its bindings.
+bindings: $(DEV)
+	CMAKE_ARGS=-DGGML_NATIVE=OFF $(PIP) 'llama-cpp-python>=0.3.36'
+	$(BIN)/python -m pytest plugins/llamacpp_engine
 
 test-gpu: $(DEV)
 	$(BIN)/python -m pytest -m gpu

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from enginehouse.sdk import EngineContext
+from enginehouse_llamacpp.binding import PACKAGES
 from enginehouse_llamacpp.convert.conversion import Conversion, convert
 from enginehouse_llamacpp.engine import LlamaCppEngine
 from enginehouse_llamacpp.options import LlamaCppOptions
@@ -35,14 +36,22 @@ def stoker(stoker_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 Start = Callable[..., Awaitable[LlamaCppEngine]]
 
 
+@pytest.fixture(scope="session", params=PACKAGES)
+def binding(request: pytest.FixtureRequest) -> str:
+    """Each binding that is installed; llama-cpp-python takes minutes to build, so `make bindings` brings it."""
+    if not importlib.util.find_spec(request.param):
+        pytest.skip(f"{PACKAGES[request.param]} is not installed: make bindings")
+    return str(request.param)
+
+
 @pytest.fixture(scope="session")
-def start() -> Iterator[Start]:
+def start(binding: str) -> Iterator[Start]:
     """`await start(file, **options)`: an engine; all are closed at the end."""
     engines = []
 
     async def load(file: Path, *, context: dict[str, Any] | None = None, **options: Any) -> LlamaCppEngine:
         given = {"model_uid": "tiny", "device": "cpu", "model_path": file, **(context or {})}
-        engine = LlamaCppEngine(EngineContext(options=LlamaCppOptions(**options), **given))
+        engine = LlamaCppEngine(EngineContext(options=LlamaCppOptions(**{"binding": binding, **options}), **given))
         await engine.load()
         engines.append(engine)
         return engine

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from enginehouse.sdk import BadRequest, GenerateRequest, Sampling
+from enginehouse.sdk import BadRequest, GenerateRequest, NotSupported, Sampling
 from enginehouse.sdk.constraints import Constraint
 from enginehouse_llamacpp.engine import LlamaCppEngine
 
@@ -159,8 +159,7 @@ async def test_the_context_is_what_was_asked_for(stoker: Any, start: Any, ask: A
         {"cache_type_k": "q8_0", "cache_type_v": "q8_0", "flash_attn": "on"},
         {"cache_type_k": "f32", "cache_type_v": "f32", "flash_attn": "off"},
         {"use_mmap": False, "n_threads": 2, "n_batch": 64, "n_ubatch": 32},
-        {"n_parallel": 1, "cache_ram_mib": 8},
-        {"extra": {"n_keep": 4}},
+        {"n_parallel": 1},
     ],
     ids=str,
 )
@@ -168,7 +167,22 @@ async def test_options_are_taken(stoker: Any, start: Any, ask: Ask, options: dic
     assert "blue whale" in (await ask(await start(stoker, **options), WHALE)).text
 
 
+@pytest.mark.parametrize("options", [{"cache_ram_mib": 8}, {"extra": {"n_keep": 4}}], ids=str)
+async def test_options_of_one_binding_are_refused_by_the_other(
+    stoker: Any, start: Any, ask: Ask, binding: str, options: dict[str, Any]
+) -> None:
+    if binding == "xllamacpp":
+        assert "blue whale" in (await ask(await start(stoker, **options), WHALE)).text
+        return
+    with pytest.raises(NotSupported, match="binding=xllamacpp"):
+        await start(stoker, **options)
+
+
 @pytest.mark.parametrize("extra", [{"n_kep": 4}, {"n_keep": "four"}, {"__class__": 1}], ids=str)
-async def test_extra_parameters_that_there_are_not_are_refused(stoker: Any, start: Any, extra: dict[str, Any]) -> None:
-    with pytest.raises(BadRequest, match="parameter"):
+async def test_extra_parameters_that_there_are_not_are_refused(
+    stoker: Any, start: Any, binding: str, extra: dict[str, Any]
+) -> None:
+    refused = {"xllamacpp": (BadRequest, "parameter"), "llama_cpp": (NotSupported, "extra")}
+    kind, word = refused[binding]
+    with pytest.raises(kind, match=word):
         await start(stoker, extra=extra)

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from enginehouse.sdk import LaunchFailed
+from enginehouse.sdk import LaunchFailed, NotSupported
 from enginehouse_llamacpp.convert.conversion import Conversion, convert
 from enginehouse_llamacpp.convert.errors import CannotConvert
 from enginehouse_llamacpp.options import LlamaCppOptions, Lora, PeftConfig
@@ -132,7 +132,11 @@ def test_an_adapter_needs_its_model(tmp_path: Path) -> None:
         convert(Conversion(save(tmp_path / "adapter", factors(1)), tmp_path / "out.gguf"))
 
 
-async def test_a_draft_model_changes_no_word(stoker: Path, start: Any, ask: Any) -> None:
+async def test_a_draft_model_changes_no_word(stoker: Path, start: Any, ask: Any, binding: str) -> None:
+    if binding == "llama_cpp":
+        with pytest.raises(NotSupported, match="model_draft"):
+            await start(stoker, model_draft=str(stoker))
+        return
     plain = await start(stoker, n_parallel=2)
     drafted = await start(stoker, n_parallel=2, model_draft=str(stoker), draft_max=4)
     for engine in (plain, drafted):

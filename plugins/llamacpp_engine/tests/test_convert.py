@@ -17,9 +17,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFa
 
 from enginehouse.sdk import LaunchFailed, Sampling
 from enginehouse.sdk.gguf import read_gguf
-from enginehouse_llamacpp.convert import conversion
-from enginehouse_llamacpp.convert.architectures import architecture_of
-from enginehouse_llamacpp.convert.conversion import Conversion, convert
+from enginehouse_llamacpp.convert.conversion import Conversion, convert, write_model
 from enginehouse_llamacpp.convert.errors import CannotConvert
 
 VOCABULARY = 320
@@ -182,7 +180,7 @@ async def test_a_model_in_parts_is_run_from_its_first(
     config = json.loads((stoker_folder / "config.json").read_text())
     writer = GGUFWriter(tmp_path / "x.gguf", "llama", split_max_tensors=20, small_first_shard=empty_first)
     wanted = Conversion(stoker_folder, tmp_path / "x.gguf")
-    conversion._write(writer, wanted, config, architecture_of(config), lambda share: None)
+    write_model(writer, wanted, config, lambda share: None)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -5,10 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import msgspec
+import pluggy
 import pytest
 
+import enginehouse.sdk
+import enginehouse_llamacpp
 from enginehouse.sdk import MemoryFacts, Options
 from enginehouse_llamacpp.estimate import DEVICE_CONTEXT, LIBRARIES, MIB, estimate_memory
 from enginehouse_llamacpp.options import LARGEST_DEFAULT, LlamaCppOptions
@@ -20,7 +24,7 @@ FACTS = MemoryFacts(weights={"": 100 * MIB}, context_length=1000, cache_numbers=
 def test_the_light_half_imports_nothing_heavy() -> None:
     code = (
         "import sys, enginehouse_llamacpp.plugin as p; p.enginehouse_engines(); "
-        "print(sorted({'xllamacpp', 'gguf', 'numpy', 'jinja2', 'llguidance'} & set(sys.modules)))"
+        "print(sorted({'xllamacpp', 'llama_cpp', 'gguf', 'numpy', 'jinja2', 'llguidance'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout.strip() == "[]"
@@ -38,7 +42,35 @@ def test_the_spec_names_an_engine_that_exists_and_offers_chat() -> None:
     spec = next(spec for spec in enginehouse_engines() if spec.name == "llama.cpp")
     module, name = spec.engine.split(":")
     assert hasattr(__import__(module, fromlist=[name]), name)
-    assert set(spec.offers) == {"chat", "generate", "embed"} and issubclass(spec.options, Options)
+    assert set(spec.offers) == {"chat", "generate", "embed", "rerank"} and issubclass(spec.options, Options)
+
+
+@pytest.mark.parametrize(
+    ("installed", "wanted"),
+    [
+        ((), "xllamacpp>="),
+        (("llama_cpp_python",), "llama-cpp-python>="),
+        (("llama_cpp_python", "xllamacpp"), "xllamacpp>="),
+    ],
+    ids=str,
+)
+def test_either_binding_will_do(tmp_path: Path, installed: tuple[str, ...], wanted: str) -> None:
+    """In an interpreter that sees nothing but what is linked here."""
+    for module in (msgspec, pluggy, enginehouse.sdk, enginehouse_llamacpp):
+        place = Path(str(module.__file__)).parent
+        place = place.parent if module is enginehouse.sdk else place
+        (tmp_path / place.name).symlink_to(place)
+    for name in installed:
+        (tmp_path / f"{name}-9999.0.dist-info").mkdir()
+        (tmp_path / f"{name}-9999.0.dist-info" / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: 9999.0\n"
+        )
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import enginehouse_llamacpp.plugin as p; "
+        "(spec,) = p.enginehouse_engines(); print(spec.requirements[0])"
+    )
+    done = subprocess.run([sys.executable, "-ISc", code], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout.startswith(wanted)
 
 
 def test_the_converter_is_found_by_its_format() -> None:

@@ -1,4 +1,4 @@
-"""From llama.cpp's chunks to pieces of an answer."""
+"""From a binding's chunks to pieces of an answer."""
 
 from __future__ import annotations
 
@@ -16,57 +16,9 @@ from enginehouse.sdk import (
 )
 from enginehouse.sdk.generation import FinishReason
 
+from .chunks import Chunk, Fault, Token
+
 TokenText = Callable[[int], str]
-
-
-class _Alternative(msgspec.Struct):
-    id: int
-    token: str
-    logprob: float
-
-
-class _Token(_Alternative):
-    top_logprobs: list[_Alternative] = []
-
-
-class _Logprobs(msgspec.Struct):
-    content: list[_Token] = []
-
-
-class _Choice(msgspec.Struct):
-    text: str = ""
-    finish_reason: FinishReason | None = None
-    logprobs: _Logprobs | None = None
-
-
-class _Timings(msgspec.Struct):
-    predicted_n: int = 0
-
-
-class _Progress(msgspec.Struct):
-    total: int = 0
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-
-class _Error(msgspec.Struct):
-    code: int = 500
-    message: str = ""
-    type: str = ""
-    n_prompt_tokens: int = 0
-
-
-class Chunk(msgspec.Struct):
-    """What of an event of llama.cpp's completions is read here."""
-
-    choices: list[_Choice] = []
-    timings: _Timings | None = None
-    prompt_progress: _Progress | None = None
-    usage: _Usage | None = None
-    error: _Error | None = None
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -81,9 +33,6 @@ class Wanted(msgspec.Struct, frozen=True):
     spell: TokenText
 
 
-read_chunk = msgspec.json.Decoder(Chunk).decode
-
-
 class Growing:
     """One answer while it grows."""
 
@@ -93,14 +42,14 @@ class Growing:
         self._tokens = 0
         self.finished = False
 
-    def take(self, chunks: list[bytes]) -> Piece | None:
+    def take(self, chunks: list[Chunk]) -> Piece | None:
         """What has come, as one piece; None when it is nothing yet. Raises what llama.cpp refused, in our words."""
         before, knew = self._tokens, self._prompt_tokens is not None
         texts: list[str] = []
         logprobs: list[TokenLogprob] = []
         finish: FinishReason | None = None
         for chunk in chunks:
-            finish = self._add(read_chunk(chunk), texts, logprobs)
+            finish = self._add(chunk, texts, logprobs)
             if finish is not None:
                 self.finished = True
                 break
@@ -118,10 +67,9 @@ class Growing:
     def _add(self, chunk: Chunk, texts: list[str], logprobs: list[TokenLogprob]) -> FinishReason | None:
         if chunk.error is not None:
             raise error_of(chunk.error, self._wanted.context_length)
-        if chunk.prompt_progress is not None:
-            self._begin(chunk.prompt_progress.total)
-        choice = chunk.choices[0] if chunk.choices else _Choice()
-        tokens = choice.logprobs.content if choice.logprobs else []
+        if self._prompt_tokens is None and chunk.tokens_evaluated:
+            self._begin(chunk.tokens_evaluated)
+        tokens = chunk.completion_probabilities
         cut = next((place for place, token in enumerate(tokens) if token.id in self._wanted.stops), None)
         if self._wanted.logprobs is not None:
             kept = tokens if cut is None else tokens[: cut + 1]
@@ -130,8 +78,10 @@ class Growing:
             self._tokens += cut + 1
             texts.extend(token.token for token in tokens[:cut])
             return "stop"
-        texts.append(choice.text)
-        return self._count(chunk) or choice.finish_reason
+        if chunk.content or chunk.stopping_word:
+            texts.append(chunk.content + chunk.stopping_word)  # the runner cuts at it, and says which it was
+        self._tokens = max(chunk.tokens_predicted, self._tokens)
+        return self._finish(chunk)
 
     def _begin(self, prompt_tokens: int) -> None:
         limit = self._wanted.context_length
@@ -139,17 +89,13 @@ class Growing:
             raise too_long(prompt_tokens, limit)
         self._prompt_tokens = prompt_tokens
 
-    def _count(self, chunk: Chunk) -> FinishReason | None:
-        """Counts tokens; the answer ends where the context does."""
-        if chunk.usage is not None:
-            self._tokens = chunk.usage.completion_tokens
-            self._prompt_tokens = self._prompt_tokens or chunk.usage.prompt_tokens
-        elif chunk.timings is not None:
-            self._tokens = chunk.timings.predicted_n
-        full = (self._prompt_tokens or 0) + self._tokens >= self._wanted.context_length
-        return "length" if full and chunk.usage is None else None
+    def _finish(self, chunk: Chunk) -> FinishReason | None:
+        """The answer ends where the context does, or as the library says."""
+        if chunk.stop:
+            return "length" if chunk.stop_type == "limit" else "stop"
+        return "length" if (self._prompt_tokens or 0) + self._tokens >= self._wanted.context_length else None
 
-    def _logprob(self, token: _Token) -> TokenLogprob:
+    def _logprob(self, token: Token) -> TokenLogprob:
         spell, most = self._wanted.spell, self._wanted.logprobs or 0
         top = tuple((each.token or spell(each.id), each.logprob) for each in token.top_logprobs[:most])
         return TokenLogprob(token.id, token.token or spell(token.id), token.logprob, top)
@@ -163,7 +109,7 @@ def too_long(prompt_tokens: int, limit: int) -> ContextLengthExceeded:
     )
 
 
-def error_of(error: _Error, context_length: int) -> EnginehouseError:
+def error_of(error: Fault, context_length: int) -> EnginehouseError:
     """llama.cpp's error as ours."""
     if error.type == "exceed_context_size_error":
         return too_long(error.n_prompt_tokens, context_length)

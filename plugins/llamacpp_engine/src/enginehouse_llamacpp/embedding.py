@@ -9,8 +9,6 @@ from concurrent.futures import Executor
 from math import sqrt
 from typing import Any, NamedTuple
 
-import msgspec
-
 from enginehouse.sdk import (
     BadRequest,
     ContextLengthExceeded,
@@ -19,21 +17,20 @@ from enginehouse.sdk import (
     Vectors,
 )
 
-from .answers import error_of, read_chunk
-from .native import Native
+from .binding import Binding
+from .model_file import ModelFile
 
 GROUP = 32  # inputs asked for at a time, so that a huge request leaves room for others between its groups
 SPECIAL_TOKENS = 4  # that a model puts around a text at most
-_encode = msgspec.json.Encoder().encode
 
 
 class Embedding(NamedTuple):
     """What embeds. limit: tokens that are read of one input. truncates: whether longer ones are cut, or refused."""
 
-    native: Native
+    binding: Binding
     threads: Executor
     limit: int
-    dimensions: int | None
+    model: ModelFile
     truncates: bool
 
     async def embed(self, request: EmbedRequest) -> AsyncIterator[Vectors]:
@@ -52,7 +49,7 @@ class Embedding(NamedTuple):
             raise NotSupported("llama.cpp makes no sparse vectors; leave return_sparse out.", param="return_sparse")
         if request.prompt_name is not None:
             raise NotSupported("A GGUF file names no prompts; give the text as `prompt`.", param="prompt_name")
-        most = self.dimensions
+        most = self.model.hidden_size
         if request.dimensions is not None and most is not None and request.dimensions > most:
             raise BadRequest(
                 f"This model's vectors have {most} dimensions, so there are no {request.dimensions}.",
@@ -89,20 +86,21 @@ class Embedding(NamedTuple):
         if isinstance(whole, str):
             if len(whole.encode()) + SPECIAL_TOKENS <= limit:  # no token is shorter than a byte
                 return None
-            ids = self.native.tokenize(whole, add_special=True)
+            ids = self.binding.tokenize(whole, add_special=True)
         else:
             ids = whole
-        return ids[:limit] if len(ids) > limit else None
+        if len(ids) <= limit:
+            return None
+        end = self.model.separator  # of models that end each text with one
+        return [*ids[: limit - 1], end] if end is not None and ids[-1] == end else ids[:limit]
 
     def _vectors(self, inputs: list[str | list[int]], cut: tuple[int, ...], request: EmbedRequest) -> Vectors:
-        norm = -1 if request.normalize is False else 2
-        body = _encode({"input": inputs, "encoding_format": "float", "embd_normalize": norm})
-        answer = _decoded(self.native.embed(body), self.limit)
-        rows = [entry["embedding"] for entry in sorted(answer["data"], key=lambda entry: int(entry["index"]))]
+        normal = request.normalize is not False
+        found = self.binding.embed(inputs, normal=normal)
+        rows = found.rows
         if request.dimensions is not None:
-            rows = [_shorter(row, request.dimensions, normal=norm == 2) for row in rows]
-        packed = [array("f", row).tobytes() for row in rows]
-        return Vectors(rows=packed, prompt_tokens=answer["usage"]["prompt_tokens"], truncated=cut)
+            rows = [_shorter(row, request.dimensions, normal=normal) for row in rows]
+        return Vectors(rows=[array("f", row).tobytes() for row in rows], prompt_tokens=found.tokens, truncated=cut)
 
 
 def _text(part: Any, place: str) -> str:
@@ -111,13 +109,6 @@ def _text(part: Any, place: str) -> str:
     if isinstance(part, dict) and set(part) == {"text"}:
         return str(part["text"])
     raise NotSupported(f"{place} is no text, and this engine reads text only.", param=place)
-
-
-def _decoded(answer: bytes, limit: int) -> Any:
-    """The answer. Raises what llama.cpp refused, in our words."""
-    if answer.startswith(b'{"error"') and (error := read_chunk(answer).error):
-        raise error_of(error, limit)
-    return msgspec.json.decode(answer)
 
 
 def _shorter(row: Sequence[float], dimensions: int, *, normal: bool) -> list[float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,27 +18,28 @@ from enginehouse.sdk import (
     NotReady,
     Piece,
     Sampling,
+    ScoreRequest,
+    Scores,
     Tool,
     Vectors,
 )
 from enginehouse.sdk.constraints import ConstraintKind
 
 from .answers import Growing, Wanted
-from .calls import NativeCall
+from .binding import Binding, Limits, Loading, Question, start
 from .embedding import Embedding
 from .model_file import ModelFile
-from .native import Native, restore_signals, start
-from .options import LlamaCppOptions
-from .parameters import context_length_of
+from .options import LARGEST_DEFAULT, LlamaCppOptions
 from .prompts import ChatTemplate
-from .requests import Limits, body_of
+from .ranking import Ranking
 
-WHOLE_SECONDS = 0.05  # between looks at an answer that goes out in one piece: it goes on so long behind a stop string
-AHEAD = 2  # calls beyond the slots, so that a slot that gets free finds the next one waiting
+WHOLE_SECONDS = 0.05  # between looks at an answer that goes out in one piece, where we must look: see `rest`
+THREADS = 4  # for calls that block: each hands its work to the library's own threads
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class LlamaCppEngine:
-    """A GGUF file in llama.cpp's own server core, its requests batched continuously."""
+    """A GGUF file in llama.cpp, its requests batched continuously."""
 
     constraints: tuple[ConstraintKind, ...] = ("json_schema", "regex", "choice", "grammar")
 
@@ -45,7 +47,7 @@ class LlamaCppEngine:
         self._context = context
         self._options: LlamaCppOptions = context.options
         self._model: ModelFile | None = None
-        self._native: Native | None = None
+        self._binding: Binding | None = None
         self._template = ChatTemplate(None, {})
         self._threads: ThreadPoolExecutor | None = None
         self._first = ""
@@ -58,7 +60,7 @@ class LlamaCppEngine:
         try:
             await asyncio.to_thread(self._load)
         finally:
-            restore_signals()
+            _restore_signals()
         self._context.report(1.0, "ready")
 
     def _load(self) -> None:
@@ -67,29 +69,32 @@ class LlamaCppEngine:
         self.default_sampling = model.sampling
         special = {f"{role}_token": model.token_named(role) for role in ("bos", "eos")}
         self._template = ChatTemplate(self._context.chat_template or model.chat_template, special)
-        native = self._native = start(self._context, model, self.context_length)
-        self._first = special["bos_token"] if _adds_first(native) else ""
-        self._threads = ThreadPoolExecutor(self._options.n_parallel + AHEAD, "llama.cpp call")
+        binding = self._binding = start(Loading(self._context, model, self.context_length))
+        self._first = special["bos_token"] if _adds_first(binding) else ""
+        self._threads = ThreadPoolExecutor(THREADS, "llama.cpp call")
 
     def close(self) -> None:
-        """Ends the library's server; what still runs is cut."""
-        threads, self._threads, self._native = self._threads, None, None
+        """Ends the library's work; what still runs is cut."""
+        threads, self._threads = self._threads, None
+        binding, self._binding = self._binding, None
         if threads is not None:
             threads.shutdown(wait=False, cancel_futures=True)
+        if binding is not None:
+            binding.close()
 
     async def generate(self, request: GenerateRequest) -> AsyncIterator[Piece]:
         """Pieces of one answer, each of all tokens that have come meanwhile."""
-        native, model, threads = self._ready()
+        binding, model, _ = self._ready()
         stops = self._stops(request.sampling, model)
-        prompt = await self._prompt(request, native)
         wanted = self._wanted(request.sampling, stops, model)
         limits = Limits(len(model.tokens), wanted.context_length, self.adapters, model.special_texts)
+        question = Question(request, await self._prompt(request, binding), limits, asks_ids=bool(stops))
         if request.constraint is None:
-            body = body_of(request, prompt, limits, asks_ids=bool(stops))
+            prepared = binding.prepare(question)
         else:  # a large schema takes time to check
-            body = await asyncio.to_thread(body_of, request, prompt, limits, asks_ids=bool(stops))
+            prepared = await asyncio.to_thread(binding.prepare, question)
         answer = Growing(wanted)
-        call = NativeCall(native, body, threads, WHOLE_SECONDS if request.whole else 0.0)
+        call = await binding.ask(prepared)
         try:
             while not answer.finished:
                 chunks = await call.batch()
@@ -98,6 +103,8 @@ class LlamaCppEngine:
                 piece = answer.take(chunks)
                 if piece is not None:
                     yield piece
+                    if request.whole:
+                        await asyncio.sleep(0 if answer.finished else WHOLE_SECONDS)
         finally:
             call.close()
 
@@ -105,6 +112,11 @@ class LlamaCppEngine:
         """The vectors of all inputs."""
         async for vectors in self._embedding().embed(request):
             yield vectors
+
+    async def rerank(self, request: ScoreRequest) -> AsyncIterator[Scores]:
+        """The scores of all documents."""
+        async for scores in self._ranking().rank(request):
+            yield scores
 
     def chat_prompt(
         self, messages: tuple[Message, ...], tools: tuple[Tool, ...], template_options: dict[str, Any]
@@ -114,14 +126,14 @@ class LlamaCppEngine:
 
     def tokenize(self, text: str, special_tokens: bool = False) -> list[int]:
         """Token ids of a text; `special_tokens`: it spells its special tokens out itself."""
-        native, _, _ = self._ready()
-        return native.tokenize(text, add_special=not special_tokens) if text else []
+        binding, _, _ = self._ready()
+        return binding.tokenize(text, add_special=not special_tokens) if text else []
 
     def detokenize(self, ids: list[int]) -> str:
         """The text of token ids, special tokens left out."""
-        native, model, _ = self._ready()
+        binding, model, _ = self._ready()
         self._check_ids(ids, "tokens")
-        return native.detokenize([token for token in ids if token not in model.special])
+        return binding.detokenize([token for token in ids if token not in model.special])
 
     def convert_ids_to_tokens(self, ids: list[int]) -> list[str]:
         """Each id as the vocabulary spells it."""
@@ -129,22 +141,27 @@ class LlamaCppEngine:
         self._check_ids(ids, "tokens")
         return [model.tokens[token] for token in ids]
 
-    def _ready(self) -> tuple[Native, ModelFile, ThreadPoolExecutor]:
-        if self._native is None or self._model is None or self._threads is None:
+    def _ready(self) -> tuple[Binding, ModelFile, ThreadPoolExecutor]:
+        if self._binding is None or self._model is None or self._threads is None:
             raise NotReady(f"The model {self._context.model_uid!r} is not loaded; wait until it is ready.")
-        return self._native, self._model, self._threads
+        return self._binding, self._model, self._threads
 
     def _embedding(self) -> Embedding:
-        native, model, threads = self._ready()
+        binding, model, threads = self._ready()
         assert self.context_length is not None
-        return Embedding(native, threads, self.context_length, model.hidden_size, self._options.truncate)
+        return Embedding(binding, threads, self.context_length, model, self._options.truncate)
+
+    def _ranking(self) -> Ranking:
+        binding, model, threads = self._ready()
+        assert self.context_length is not None
+        return Ranking(binding, threads, self.context_length, model, self._options.truncate)
 
     def _check_ids(self, ids: list[int], param: str) -> None:
         size = len(self._model.tokens) if self._model else 0
         if wrong := [token for token in ids if not 0 <= token < size]:
             raise BadRequest(f"There is no token {wrong[0]}: ids go from 0 to {size - 1}.", param=param)
 
-    async def _prompt(self, request: GenerateRequest, native: Native) -> str | list[int]:
+    async def _prompt(self, request: GenerateRequest, binding: Binding) -> str | list[int]:
         """What llama.cpp is given: text, before which it puts the first token by itself, or ids, which it leaves."""
         prompt = request.prompt
         if isinstance(prompt, list):
@@ -153,7 +170,7 @@ class LlamaCppEngine:
             if prompt.startswith(self._first):
                 prompt = prompt.removeprefix(self._first)
             else:
-                prompt = await asyncio.to_thread(native.tokenize, prompt, add_special=False)
+                prompt = await asyncio.to_thread(binding.tokenize, prompt, add_special=False)
         if not prompt and not (isinstance(prompt, str) and self._first):
             raise BadRequest("The prompt is empty: this model needs at least one token to continue.", param="prompt")
         return prompt
@@ -169,6 +186,22 @@ class LlamaCppEngine:
         return Wanted(self.context_length, sampling.logprobs, stops, lambda token: model.tokens[token])
 
 
-def _adds_first(native: Native) -> bool:
+def context_length_of(context: EngineContext, model: ModelFile) -> int:
+    """Tokens that prompt and answer may take together."""
+    options: LlamaCppOptions = context.options
+    known = (options.n_ctx or LARGEST_DEFAULT, context.context_length, model.context_length)
+    return min(length for length in known if length)
+
+
+def _adds_first(binding: Binding) -> bool:
     """Whether a text's tokens begin with one that it does not hold."""
-    return len(native.tokenize("a", add_special=True)) > len(native.tokenize("a", add_special=False))
+    return len(binding.tokenize("a", add_special=True)) > len(binding.tokenize("a", add_special=False))
+
+
+def _restore_signals() -> None:
+    """Gives SIGTERM and SIGINT back to whoever had them in Python: llama.cpp's server takes them while it loads.
+
+    Must run on the main thread.
+    """
+    for number in _SIGNALS:
+        signal.signal(number, signal.getsignal(number))

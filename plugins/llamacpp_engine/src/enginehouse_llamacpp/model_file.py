@@ -6,9 +6,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from enginehouse.sdk import LaunchFailed, Sampling
+from enginehouse.sdk import EngineContext, LaunchFailed, Sampling
 from enginehouse.sdk.gguf import Gguf, read_gguf
 
+DOCUMENTS_FROM = "enginehouse.documents_from"
 CONTROL, USER_DEFINED = 3, 4  # kinds of token in tokenizer.ggml.token_type
 _ENDING = frozenset(
     {
@@ -76,6 +77,16 @@ class ModelFile:
         return self.number(f"{self.architecture}.embedding_length")
 
     @property
+    def separator(self) -> int | None:
+        """The token between two texts, and behind each, of models that read them so."""
+        return self.number("tokenizer.ggml.seperator_token_id")  # sic: the format's own spelling
+
+    @property
+    def documents_from(self) -> int | None:
+        """Of a reranker that was converted here: the id from which on the vocabulary stands again, for documents."""
+        return self.number(DOCUMENTS_FROM)
+
+    @property
     def chat_template(self) -> str | None:
         return self.text("tokenizer.chat_template")
 
@@ -116,3 +127,13 @@ class ModelFile:
         """The text of a special token, such as "bos"; empty when there is none."""
         index = self.number(f"tokenizer.ggml.{role}_token_id")
         return self.tokens[index] if index is not None and index < len(self.tokens) else ""
+
+
+def pooling_of(context: EngineContext, model: ModelFile) -> str | None:
+    """How an input's tokens become one vector, or one number; None for what the file says."""
+    if "rerank" in context.tasks:
+        return "rank"
+    wanted: str = context.options.pooling
+    if wanted != "auto":
+        return wanted
+    return None if model.number(f"{model.architecture}.pooling_type") else "mean"

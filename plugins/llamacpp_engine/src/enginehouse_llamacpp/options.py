@@ -34,6 +34,13 @@ class PeftConfig(msgspec.Struct, frozen=True, kw_only=True):
 class LlamaCppOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How to load a GGUF file, and how many sequences share a step. Names are llama.cpp's own."""
 
+    binding: Annotated[
+        Literal["auto", "xllamacpp", "llama_cpp"],
+        Meta(
+            description="The library that holds llama.cpp. auto: xllamacpp where it is installed, "
+            "else llama_cpp (llama-cpp-python)."
+        ),
+    ] = "auto"
     n_ctx: Annotated[
         int,
         Meta(
@@ -86,7 +93,9 @@ class LlamaCppOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = "auto"
     truncate: Annotated[
         bool,
-        Meta(description="For `embed`: whether an input that is too long is cut, and the answer says so, or refused."),
+        Meta(
+            description="For `embed` and `rerank`: whether what is too long is cut, and the answer says so, or refused."
+        ),
     ] = True
     use_mmap: Annotated[bool, Meta(description="Map the file instead of reading it into memory.")] = True
     use_mlock: Annotated[bool, Meta(description="Keep the weights from being swapped out.")] = False

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError, version
+
 from enginehouse.sdk import EngineSpec, hookimpl
 
 from .options import LlamaCppOptions
 
-REQUIREMENTS = ("xllamacpp>=2026.10", "jinja2>=3.1", "llguidance>=1.3")
+BINDINGS = {"xllamacpp": "xllamacpp>=2026.10", "llama-cpp-python": "llama-cpp-python>=0.3.36"}
+"""By distribution, the better one first: what the engine needs one of."""
+REQUIREMENTS = ("jinja2>=3.1", "llguidance>=1.3")
 
 
 @hookimpl
@@ -14,14 +18,26 @@ def enginehouse_engines() -> tuple[EngineSpec, ...]:
     return (
         EngineSpec(
             name="llama.cpp",
-            tasks=("generate", "embed"),
-            model_types=("LLM", "embedding"),
+            tasks=("generate", "embed", "rerank"),
+            model_types=("LLM", "embedding", "rerank"),
             formats=("ggufv2",),
             devices=("cuda", "mps", "cpu"),
-            requirements=REQUIREMENTS,
+            requirements=(_binding(), *REQUIREMENTS),
             engine="enginehouse_llamacpp.engine:LlamaCppEngine",
             options=LlamaCppOptions,
             memory="enginehouse_llamacpp.estimate:estimate_memory",
-            summary="llama.cpp: GGUF files on CPUs and GPUs, batched continuously by its own server core",
+            summary="llama.cpp: GGUF files on CPUs and GPUs, batched continuously; by xllamacpp or llama-cpp-python",
         ),
     )
+
+
+def _binding() -> str:
+    """The requirement of the binding that is installed beside the server; where none is, the first one's."""
+    return next((text for name, text in BINDINGS.items() if _is_installed(name)), BINDINGS["xllamacpp"])
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return bool(version(name))
+    except PackageNotFoundError:
+        return False

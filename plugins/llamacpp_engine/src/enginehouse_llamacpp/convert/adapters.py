@@ -8,8 +8,9 @@ from typing import Any
 
 from gguf import GGMLQuantizationType, GGUFType, GGUFWriter, Keys
 
-from .architectures import Config, architecture_of, target_of
+from .architectures import architecture_of
 from .errors import CannotConvert
+from .layout import Config, Source
 from .weights import Stored, stored_tensors
 
 CONFIG = "adapter_config.json"
@@ -28,14 +29,16 @@ def write_adapter(writer: GGUFWriter, folder: Path, adapter: dict[str, Any], bas
     writer.add_type(GGUFType.ADAPTER)
     writer.add_string(Keys.Adapter.TYPE, "lora")
     writer.add_float32(Keys.Adapter.LORA_ALPHA, alpha)
+    source = Source(folder, base, {})
     for name, stored in stored_tensors(folder).items():
-        _write_half(writer, name, stored, base)
+        _write_half(writer, name, stored, source)
 
 
-def _write_half(writer: GGUFWriter, name: str, stored: Stored, base: Config) -> None:
+def _write_half(writer: GGUFWriter, name: str, stored: Stored, base: Source) -> None:
     end = next((end for end in _ENDS if name.endswith(end)), None)
     module = name.removeprefix(_PREFIX).removesuffix(end or "")
-    target = target_of(f"{module}.weight", base, architecture_of(base)) if end else None
+    layout = architecture_of(base.config).layout
+    target = layout.target_of(f"{module}.weight", base) if end else None
     if end is None or target is None:
         raise CannotConvert(f"The adapter changes {name}, which has no place in a GGUF adapter.")
     array = stored.read()

@@ -12,10 +12,10 @@ from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFWriter, LlamaFileTy
 from gguf.quants import quantize
 
 from .adapters import CONFIG, write_adapter
-from .architectures import Architecture, architecture_of, missing_parts, target_of, write_sizes
+from .architectures import architecture_of
 from .errors import CannotConvert
+from .layout import Config, Source, Target
 from .sampling import write_sampling
-from .vocabulary import write_vocabulary
 from .weights import Array, stored_tensors
 
 Report = Callable[[float], None]
@@ -59,7 +59,7 @@ def convert(wanted: Conversion, report: Report = lambda share: None) -> None:
         if adapter:
             write_adapter(writer, wanted.folder, _config(wanted.folder / CONFIG), config)
         else:
-            _write(writer, wanted, config, architecture, report)
+            write_model(writer, wanted, config, report)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
@@ -79,36 +79,34 @@ def _config(file: Path) -> dict[str, Any]:
     return config
 
 
-def _write(
-    writer: GGUFWriter,
-    wanted: Conversion,
-    config: dict[str, Any],
-    architecture: Architecture,
-    report: Report,
-) -> None:
-    tensors = stored_tensors(wanted.folder)
-    kind = KINDS[wanted.kind]
+def write_model(writer: GGUFWriter, wanted: Conversion, config: Config, report: Report) -> None:
+    """Adds everything to `writer`. Raises CannotConvert."""
+    source = Source(wanted.folder, config, stored_tensors(wanted.folder))
+    layout, kind = architecture_of(config).layout, KINDS[wanted.kind]
     writer.add_name(wanted.name or wanted.folder.name)
     writer.add_file_type(kind.file)
-    write_sizes(writer, config)
-    write_vocabulary(writer, wanted.folder, config["vocab_size"])
+    layout.write_sizes(writer, source)
+    layout.write_vocabulary(writer, source)
     write_sampling(writer, wanted.folder)
     written: set[str] = set()
-    for index, (name, stored) in enumerate(tensors.items()):
-        target = target_of(name, config, architecture)
+    for index, (name, stored) in enumerate(source.tensors.items()):
+        target = layout.target_of(name, source)
         if target is not None:
-            numbers, stored_as = _as_stored(target.change(stored.read()), kind.matrix)
+            numbers, stored_as = _as_stored(target, stored.read(), kind.matrix)
             writer.add_tensor(target.name, numbers, raw_dtype=stored_as)
             written.add(target.name)
-        report((index + 1) / len(tensors))
-    if missing := next(missing_parts(written, config), None):
+        report((index + 1) / len(source.tensors))
+    if missing := next((name for name in layout.needed(source) if name not in written), None):
         raise CannotConvert(f"The weights in {wanted.folder} lack {missing}; fetch them again.")
 
 
-def _as_stored(array: Array, kind: GGMLQuantizationType) -> tuple[npt.NDArray[Any], GGMLQuantizationType]:
+def _as_stored(
+    target: Target, array: Array, kind: GGMLQuantizationType
+) -> tuple[npt.NDArray[Any], GGMLQuantizationType]:
     """The array in its type: what a block of that type does not divide evenly is stored as half precision."""
-    if array.ndim < 2:
-        return array, GGMLQuantizationType.F32
+    changed = target.change(array)
+    if changed.ndim < 2 or target.exact:
+        return changed, GGMLQuantizationType.F32
     block, _ = GGML_QUANT_SIZES[kind]
-    chosen = kind if array.shape[-1] % block == 0 else GGMLQuantizationType.F16
-    return quantize(array, chosen), chosen
+    chosen = kind if changed.shape[-1] % block == 0 else GGMLQuantizationType.F16
+    return quantize(changed, chosen), chosen

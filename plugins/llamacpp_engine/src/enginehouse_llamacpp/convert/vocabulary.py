@@ -1,4 +1,4 @@
-"""A tokenizer.json in the words of GGUF: byte-level pairs, as llama.cpp's vocabulary type "gpt2" reads them."""
+"""A tokenizer.json in the words of GGUF: byte-level pairs (llama.cpp's type "gpt2"), or word pieces ("bert")."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from gguf import GGUFWriter, TokenType
 
 from .errors import CannotConvert
+from .layout import TOOL
 
 Json = dict[str, Any]
 
@@ -27,8 +28,7 @@ def write_vocabulary(writer: GGUFWriter, folder: Path, size: int) -> None:
     model = tokenizer.get("model") or {}
     if model.get("type") != "BPE" or not _is_byte_level(tokenizer):
         raise CannotConvert(
-            f"The tokenizer of {folder} is no byte-level BPE, and other kinds are not converted here; "
-            "llama.cpp's own convert_hf_to_gguf.py knows more."
+            f"The tokenizer of {folder} is no byte-level BPE, and other kinds are not converted here; {TOOL}"
         )
     tokens, kinds = _tokens(tokenizer, size)
     writer.add_tokenizer_model("gpt2")
@@ -39,6 +39,53 @@ def write_vocabulary(writer: GGUFWriter, folder: Path, size: int) -> None:
     _write_special(writer, tokens, settings, tokenizer, folder)
     if template := _template(folder, settings):
         writer.add_chat_template(template)
+
+
+def write_word_pieces(writer: GGUFWriter, folder: Path, size: int, copies: int) -> None:
+    """BERT's tokens, so many times over: the later copies are reached by their ids alone. Raises CannotConvert."""
+    tokenizer = _read(folder / "tokenizer.json")
+    model, normalizer = tokenizer.get("model") or {}, tokenizer.get("normalizer") or {}
+    if model.get("type") != "WordPiece" or normalizer.get("type") != "BertNormalizer":
+        raise CannotConvert(
+            f"The tokenizer of {folder} is not BERT's (word pieces), and other kinds are not converted here; {TOOL}"
+        )
+    tokens, kinds = _tokens(tokenizer, size)
+    spelled = [_as_word(token, kind) for token, kind in zip(tokens, kinds, strict=True)]
+    for copy in range(1, copies):  # no text has a word with a space in it
+        spelled += [f"{token} {copy}" for token in spelled[:size]]
+    lowercase = bool(normalizer.get("lowercase", True))
+    accents = normalizer.get("strip_accents")
+    writer.add_tokenizer_model("bert")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list(spelled)
+    writer.add_token_types([*kinds, *[TokenType.UNUSED] * (size * (copies - 1))])
+    writer.add_bool("tokenizer.ggml.normalizer.lowercase", lowercase)
+    writer.add_bool("tokenizer.ggml.normalizer.strip_accents", lowercase if accents is None else bool(accents))
+    _write_borders(writer, tokens, folder)
+
+
+def _as_word(token: str, kind: TokenType) -> str:
+    """As llama.cpp spells it: what begins a word is marked, instead of what goes on with one."""
+    if kind != TokenType.NORMAL:
+        return token
+    return token.removeprefix("##") if token.startswith("##") else f"\N{LOWER ONE EIGHTH BLOCK}{token}"
+
+
+def _write_borders(writer: GGUFWriter, tokens: list[str], folder: Path) -> None:
+    """The tokens around a text, and between two."""
+    ids = {token: index for index, token in enumerate(tokens)}
+    if missing := next((token for token in ("[CLS]", "[SEP]", "[UNK]") if token not in ids), None):
+        raise CannotConvert(f"The tokenizer of {folder} has no token {missing}.")
+    writer.add_bos_token_id(ids["[CLS]"])
+    writer.add_sep_token_id(ids["[SEP]"])
+    writer.add_unk_token_id(ids["[UNK]"])
+    if "[PAD]" in ids:
+        writer.add_pad_token_id(ids["[PAD]"])
+    if "[MASK]" in ids:
+        writer.add_mask_token_id(ids["[MASK]"])
+    writer.add_add_bos_token(True)
+    writer.add_add_eos_token(True)
+    writer.add_add_sep_token(False)  # or llama.cpp would put two between a query and a document
 
 
 def _read(file: Path) -> Json:
@@ -77,8 +124,7 @@ def _splitting(tokenizer: Json) -> str:
         if pattern in _SPLITS:
             return _SPLITS[pattern]
     raise CannotConvert(
-        f"The tokenizer cuts text in a way that is not known here: {json.dumps([*first, last])[:400]}. "
-        "llama.cpp's own convert_hf_to_gguf.py knows more."
+        f"The tokenizer cuts text in a way that is not known here: {json.dumps([*first, last])[:400]}. {TOOL}"
     )
 
 

@@ -33,7 +33,11 @@ class Stored(NamedTuple):
     size: int
 
     def read(self) -> Array:
-        """Its numbers as float32, whatever they are stored as."""
+        """Its numbers as float32, whatever they are stored as. Raises CannotConvert for a type that is not known."""
+        if self.kind not in _TYPES:
+            raise CannotConvert(
+                f"A tensor in {self.file} is of type {self.kind}; only {', '.join(_TYPES)} are converted."
+            )
         raw = np.fromfile(self.file, np.dtype(_TYPES[self.kind]).newbyteorder("<"), _count(self.shape), "", self.offset)
         if self.kind == "BF16":
             raw = (raw.astype(np.uint32) << 16).view(np.float32)
@@ -67,9 +71,8 @@ def _tensors(file: Path) -> Iterator[tuple[str, Stored]]:
             continue
         begin, end = entry["data_offsets"]
         tensor = Stored(file, entry["dtype"], tuple(entry["shape"]), start + begin, end - begin)
-        if tensor.kind not in _TYPES:
-            raise CannotConvert(f"{name} in {file} is of type {tensor.kind}; only {', '.join(_TYPES)} are converted.")
-        if start + end > size or tensor.size != _count(tensor.shape) * np.dtype(_TYPES[tensor.kind]).itemsize:
+        width = np.dtype(_TYPES[tensor.kind]).itemsize if tensor.kind in _TYPES else None
+        if start + end > size or (width and tensor.size != _count(tensor.shape) * width):
             raise CannotConvert(f"{file} is cut off or damaged at {name}; fetch it again.")
         yield name, tensor
 

@@ -6,10 +6,10 @@ import http.client
 import os
 import re
 import secrets
-import signal
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -18,57 +18,86 @@ from urllib.parse import urlsplit
 import msgspec
 import xllamacpp  # type: ignore[import-untyped]
 
-from enginehouse.sdk import BadRequest, EngineContext, EngineFailed, LaunchFailed
+from enginehouse.sdk import BadRequest, EngineFailed, LaunchFailed
 
-from .model_file import ModelFile
+from ..answers import error_of
+from ..binding import Loading, Question, Vectors
+from ..chunks import Chunk
+from ..files import warm
 from .parameters import parameters_of
+from .requests import Body, body_of
+from .streams import Mailbox, StreamCall
+from .whole import Door, Turns, WholeCall, open_call
 
 ASK_SECONDS = 60.0  # a tokenizer needs seconds for the longest text that a request may hold
+AHEAD = 2  # calls beyond the slots, so that a slot that gets free finds the next one waiting
 TEE_SECONDS = 5.0  # the copier of error lines has nothing to do but to end
-WARM_BYTES = 16 * 2**20  # read at once while warming up
 SETTLE_SECONDS = 2.0  # the reason is worth so much waiting; without it an error only says that there is one
 QUIET_SECONDS = 0.05  # after so long without another line there is none
 TOLD_LINES = 2  # of llama.cpp's words in an error: the first says why, those after it what did not work therefore
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _PREFIX = re.compile(r"^[\d.]+ [EWIDF] ")
-
-Take = Callable[[bytes], bool]
+_encode = msgspec.json.Encoder().encode
 
 
 class Native:
-    """A loaded model. Its methods may be called from several threads."""
+    """A loaded model: see `Binding`."""
 
-    def __init__(self, server: Any, key: str) -> None:
+    def __init__(self, server: Any, door: Door, loading: Loading) -> None:
         self._server = server
-        self._key = key
-        self._address = urlsplit(server.listening_address)
+        self._door = door
+        self._limit = loading.context_length
+        most = loading.context.options.n_parallel + AHEAD
+        self._turns = Turns(most)
+        self._threads = ThreadPoolExecutor(most, "llama.cpp stream")
+        self._box = Mailbox()
+        self.image_mark = ""
 
-    def complete(self, body: bytes, take: Take) -> None:
-        """Streams an answer into `take`, as JSON; blocks until its end, or until `take` returns True."""
-        self._server.handle_completions(body, take)
+    def prepare(self, question: Question) -> Body:
+        return body_of(question)
 
-    def embed(self, body: bytes) -> bytes:
-        """The vectors, or an error, as JSON."""
-        answer: bytes = self._server.handle_embeddings(body)
-        return answer
+    async def ask(self, prepared: Body) -> WholeCall | StreamCall:
+        if prepared.whole:
+            return await open_call(self._door, "/completion", prepared.content, await self._turns.take())
+        return StreamCall(self._server.handle_completions, prepared.content, self._threads, self._box)
+
+    def embed(self, inputs: Sequence[str | list[int]], *, normal: bool) -> Vectors:
+        body = {"input": inputs, "encoding_format": "float", "embd_normalize": 2 if normal else -1}
+        answer = self._answer(self._server.handle_embeddings, body)
+        rows = [entry["embedding"] for entry in sorted(answer["data"], key=lambda entry: int(entry["index"]))]
+        return Vectors(rows, answer["usage"]["prompt_tokens"])
+
+    def rank(self, query: str, documents: Sequence[str]) -> Vectors:
+        answer = self._answer(self._server.handle_rerank, {"query": query, "documents": documents})
+        found = sorted(answer["results"], key=lambda result: int(result["index"]))
+        return Vectors([(result["relevance_score"],) for result in found], answer["usage"]["prompt_tokens"])
 
     def tokenize(self, text: str, *, add_special: bool) -> list[int]:
-        """Token ids; special tokens that the text spells out are always read as such, as transformers does."""
         asked = {"content": text, "add_special": add_special, "parse_special": True}
-        ids: list[int] = self._ask("/tokenize", asked)["tokens"]
+        ids: list[int] = self._post("/tokenize", asked)["tokens"]
         return ids
 
     def detokenize(self, ids: list[int]) -> str:
-        text: str = self._ask("/detokenize", {"tokens": ids})["content"]
+        text: str = self._post("/detokenize", {"tokens": ids})["content"]
         return text
 
-    def _ask(self, path: str, body: dict[str, Any]) -> Any:
-        connection = http.client.HTTPConnection(
-            self._address.hostname or "127.0.0.1", self._address.port, timeout=ASK_SECONDS
-        )
-        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _answer(self, method: Any, body: dict[str, Any]) -> Any:
+        """The library's answer. Raises what it refused, in our words."""
         try:
-            connection.request("POST", path, msgspec.json.encode(body), headers)
+            answer: bytes = method(_encode(body))
+        except ValueError as error:
+            raise BadRequest(f"llama.cpp cannot read this request: {error}") from error
+        if answer.startswith(b'{"error"') and (fault := msgspec.json.decode(answer, type=Chunk).error):
+            raise error_of(fault, self._limit)
+        return msgspec.json.decode(answer)
+
+    def _post(self, path: str, body: dict[str, Any]) -> Any:
+        connection = http.client.HTTPConnection(self._door.host, self._door.port, timeout=ASK_SECONDS)
+        headers = {"Authorization": f"Bearer {self._door.key}", "Content-Type": "application/json"}
+        try:
+            connection.request("POST", path, _encode(body), headers)
             answer = connection.getresponse()
             content = answer.read()
         except OSError as error:
@@ -80,12 +109,11 @@ class Native:
         return msgspec.json.decode(content)
 
 
-def start(context: EngineContext, model: ModelFile, context_length: int) -> Native:
+def start(loading: Loading) -> Native:
     """Loads the model. Raises LaunchFailed with llama.cpp's own words."""
     key = secrets.token_urlsafe(32)
-    parameters = parameters_of(context, model, context_length, key)
-    _warm(context)
-    context.report(0.9, "loading")
+    parameters = parameters_of(loading, key)
+    warm(loading.context)
     errors = _ErrorCopy()
     failure: RuntimeError | None = None
     try:
@@ -95,39 +123,11 @@ def start(context: EngineContext, model: ModelFile, context_length: int) -> Nati
         errors.settle()
     written = errors.end()
     if failure is None:
-        return Native(server, key)
+        address = urlsplit(server.listening_address)
+        return Native(server, Door(address.hostname or "127.0.0.1", int(address.port or 0), key), loading)
     reason = _first_words(written) or str(failure)
-    raise LaunchFailed(f"llama.cpp could not load {context.model_path} ({model.architecture}): {reason}") from failure
-
-
-def restore_signals() -> None:
-    """Gives SIGTERM and SIGINT back to whoever had them in Python: the library takes them for itself while it loads.
-
-    Must run on the main thread.
-    """
-    for number in _SIGNALS:
-        signal.signal(number, signal.getsignal(number))
-
-
-def _warm(context: EngineContext) -> None:
-    """Reads the file once, so that it lies in the system's cache when the library maps it.
-
-    The library's own loading holds the interpreter's lock; what is slow about it happens here instead, with
-    progress for whoever asks.
-    """
-    files = _parts(context.model_path)
-    size, done = sum(file.stat().st_size for file in files), 0
-    for file in files:
-        with file.open("rb", buffering=0) as stream:
-            while read := len(stream.read(WARM_BYTES)):
-                done += read
-                context.report(0.05 + 0.8 * done / max(size, 1), "reading weights")
-
-
-def _parts(file: Path) -> list[Path]:
-    """All files of a model that is split; they differ in one number."""
-    match = re.search(r"-\d{5}-of-(\d{5})\.gguf$", file.name)
-    return sorted(file.parent.glob(f"{file.name[: match.start()]}-*-of-{match[1]}.gguf")) if match else [file]
+    file, architecture = loading.context.model_path, loading.model.architecture
+    raise LaunchFailed(f"llama.cpp could not load {file} ({architecture}): {reason}") from failure
 
 
 class _ErrorCopy:

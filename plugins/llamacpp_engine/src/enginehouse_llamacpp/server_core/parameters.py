@@ -1,20 +1,20 @@
-"""From launch options to llama.cpp's own parameters."""
+"""From launch options to the parameters of llama.cpp's server."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import xllamacpp  # type: ignore[import-untyped]
 
-from enginehouse.sdk import BadRequest, EngineContext, LaunchFailed
+from enginehouse.sdk import BadRequest, EngineContext
 
-from .model_file import ModelFile
-from .options import LARGEST_DEFAULT, LlamaCppOptions
+from ..binding import Loading
+from ..files import companion, threads_for
+from ..model_file import ModelFile, pooling_of
+from ..options import LlamaCppOptions
 
-SMALL = 64 * 2**20  # bytes of weights; below it threads wait for each other longer than they compute
 CONTEXT_STEP = 256  # llama.cpp rounds a sequence's cache to multiples of this
+SPARE_THREADS = 6  # of the library's HTTP server, beside one for each sequence: for calls that wait, and for tokens
 ERRORS_ONLY = 1  # llama.cpp's verbosity: what goes wrong is printed, nothing else
 _FLASH = {
     "auto": xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_AUTO,
@@ -29,40 +29,26 @@ _SPLITS = {
 _COPIED = ("n_parallel", "main_gpu", "n_batch", "n_ubatch", "cache_ram_mib")
 
 
-def context_length_of(context: EngineContext, model: ModelFile) -> int:
-    """Tokens that prompt and answer may take together."""
-    options: LlamaCppOptions = context.options
-    known = (options.n_ctx or LARGEST_DEFAULT, context.context_length, model.context_length)
-    return min(length for length in known if length)
-
-
-def parameters_of(context: EngineContext, model: ModelFile, context_length: int, key: str) -> Any:
+def parameters_of(loading: Loading, key: str) -> Any:
     """The parameters of a server. key: what its own HTTP port asks for. Raises BadRequest for a wrong `extra`."""
+    context = loading.context
     options: LlamaCppOptions = context.options
-    file = context.model_path
     parameters = xllamacpp.CommonParams()
-    parameters.model.path = str(file)
-    parameters.n_ctx = options.n_parallel * -(-(context_length + 1) // CONTEXT_STEP) * CONTEXT_STEP
+    parameters.model.path = str(context.model_path)
+    parameters.n_ctx = options.n_parallel * -(-(loading.context_length + 1) // CONTEXT_STEP) * CONTEXT_STEP
     for name in _COPIED:
         setattr(parameters, name, getattr(options, name))
-    threads = options.n_threads or _threads(file)
-    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
+    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads_for(context)
     parameters.n_gpu_layers = 0 if context.device == "cpu" else options.n_gpu_layers
     parameters.split_mode = _SPLITS[options.split_mode]
     parameters.flash_attn_type = _FLASH[options.flash_attn]
     parameters.cache_type_k, parameters.cache_type_v = map(_number_type, (options.cache_type_k, options.cache_type_v))
     _set_memory(parameters, options)
-    _set_vectors(parameters, context, model)
-    _set_companions(parameters, options)
+    _set_vectors(parameters, context, loading.model)
+    _set_companions(parameters, context)
     _close_doors(parameters, key)
     _set_extra(parameters, options.extra)
     return parameters
-
-
-def _threads(file: Path) -> int:
-    if file.stat().st_size < SMALL:
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _number_type(name: str) -> Any:
@@ -85,21 +71,19 @@ def _set_vectors(parameters: Any, context: EngineContext, model: ModelFile) -> N
     With a cache for each sequence llama.cpp would cut inputs of different lengths into pieces of one length, and
     pool only the last piece of each.
     """
-    if "embed" not in context.tasks:
+    if not {"embed", "rerank"} & set(context.tasks):
         return
-    kinds = xllamacpp.llama_pooling_type
-    wanted = context.options.pooling
-    if wanted != "auto":
-        parameters.pooling_type = getattr(kinds, f"LLAMA_POOLING_TYPE_{wanted.upper()}")
-    elif not model.number(f"{model.architecture}.pooling_type"):
-        parameters.pooling_type = kinds.LLAMA_POOLING_TYPE_MEAN
+    pooling = pooling_of(context, model)
+    if pooling is not None:
+        parameters.pooling_type = getattr(xllamacpp.llama_pooling_type, f"LLAMA_POOLING_TYPE_{pooling.upper()}")
     parameters.embedding = True
     parameters.kv_unified = True
     parameters.n_batch = parameters.n_ubatch = max(parameters.n_ubatch, parameters.n_ctx // parameters.n_parallel)
 
 
-def _set_companions(parameters: Any, options: LlamaCppOptions) -> None:
+def _set_companions(parameters: Any, context: EngineContext) -> None:
     """Files beside the model's. Adapters are off until a request asks for one."""
+    options: LlamaCppOptions = context.options
     parameters.lora_adapters = [
         xllamacpp.CommonAdapterLoraInfo(str(companion(lora.local_path, f"the LoRA {lora.lora_name!r}")), 0.0)
         for lora in options.loras
@@ -110,21 +94,13 @@ def _set_companions(parameters: Any, options: LlamaCppOptions) -> None:
         parameters.speculative.types = [xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE]
 
 
-def companion(path: str, what: str) -> Path:
-    """A file that a launch names. Raises LaunchFailed when it is not there."""
-    file = Path(path).expanduser()
-    if not file.is_file():
-        raise LaunchFailed(f"{file} is no file; give the GGUF file of {what}.")
-    return file
-
-
 def _close_doors(parameters: Any, key: str) -> None:
     """The library opens an HTTP server on a port of loopback that nobody needs but we: it asks for a key."""
     parameters.api_keys = [key]
     parameters.hostnames = ["127.0.0.1"]
     parameters.endpoint_slots = parameters.endpoint_props = parameters.endpoint_metrics = False
     parameters.ui = False
-    parameters.n_threads_http = 2
+    parameters.n_threads_http = parameters.n_parallel + SPARE_THREADS
     parameters.use_jinja = False  # templates are rendered by us, for the same prompt on every engine
     parameters.verbosity = ERRORS_ONLY
 

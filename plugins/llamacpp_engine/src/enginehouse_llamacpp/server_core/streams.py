@@ -1,0 +1,173 @@
+"""Streamed answers on their way from the library's threads to the event loop.
+
+The library calls back at every token of every stream, on a thread for each. What it says is kept, and told to the event
+loop together: while the loop runs Python those threads wait for the interpreter's lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import Any
+
+import msgspec
+
+from enginehouse.sdk import BadRequest
+
+from ..chunks import Chunk, Fault, StopType, Token
+
+GATHER_SECONDS = 0.001  # news of several streams wait so long for each other: a step of theirs takes longer
+
+Take = Callable[[bytes], bool]
+_STOPS: dict[str | None, StopType] = {"stop": "eos", "length": "limit"}
+
+
+class _Logprobs(msgspec.Struct):
+    content: list[Token] = []
+
+
+class _Choice(msgspec.Struct):
+    text: str = ""
+    finish_reason: str | None = None
+    logprobs: _Logprobs | None = None
+
+
+class _Timings(msgspec.Struct):
+    predicted_n: int = 0
+
+
+class _Progress(msgspec.Struct):
+    total: int = 0
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class _Event(msgspec.Struct):
+    """What of an event of llama.cpp's completions is read here."""
+
+    choices: list[_Choice] = []
+    timings: _Timings | None = None
+    prompt_progress: _Progress | None = None
+    usage: _Usage | None = None
+    error: Fault | None = None
+
+
+_read = msgspec.json.Decoder(_Event).decode
+
+
+class Mailbox:
+    """Tells the event loop of streams that have news, of all in one go."""
+
+    def __init__(self) -> None:
+        self.streams = 0
+        self._news: deque[asyncio.Event] = deque()
+        self._told = False
+
+    def tell(self, loop: asyncio.AbstractEventLoop, came: asyncio.Event) -> None:
+        """From any thread. Raises RuntimeError when the loop has closed."""
+        self._news.append(came)
+        if not self._told:
+            self._told = True
+            try:
+                loop.call_soon_threadsafe(self._gather, loop)
+            except RuntimeError:
+                self._told = False
+                raise
+
+    def _gather(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self.streams > 1:
+            loop.call_later(GATHER_SECONDS, self._deliver)
+        else:
+            self._deliver()
+
+    def _deliver(self) -> None:
+        self._told = False  # before: what comes from here on is told anew
+        while self._news:
+            self._news.popleft().set()
+
+
+class StreamCall:
+    """Begins when it is made. `close` ends it, whether it has begun to answer or still waits for a thread."""
+
+    def __init__(self, complete: Callable[[bytes, Take], Any], body: bytes, executor: Executor, box: Mailbox) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._box = box
+        self._chunks: deque[bytes] = deque()
+        self._error: Exception | None = None
+        self._came = asyncio.Event()
+        self._woken = False
+        self._ended = False
+        self._unwanted = False
+        box.streams += 1
+        self._future: Future[None] = executor.submit(self._run, complete, body)
+
+    async def batch(self) -> list[Chunk]:
+        """Waits for chunks; gives all that have come, none when the answer has ended. Raises what the library did."""
+        while True:
+            if not self._ended:
+                await self._came.wait()
+            self._came.clear()
+            self._woken = False
+            ended = self._ended  # asked before: chunks come before the end, and their news may come after them
+            if taken := [self._chunks.popleft() for _ in range(len(self._chunks))]:
+                return [_chunk(_read(data)) for data in taken]
+            if ended:
+                break
+        if self._error is not None:
+            raise self._error
+        return []
+
+    def close(self) -> None:
+        """The library frees the slot at its next step."""
+        if not self._unwanted:
+            self._box.streams -= 1
+        self._unwanted = True
+        self._future.cancel()
+
+    def _run(self, complete: Callable[[bytes, Take], Any], body: bytes) -> None:
+        if self._unwanted:
+            return
+        try:
+            complete(body, self._take)
+        except ValueError as error:
+            self._error = BadRequest(f"llama.cpp cannot read this request: {error}")
+        except Exception as error:  # noqa: BLE001 - the library is foreign code; who waits gets what it raised
+            self._error = error
+        self._ended = True
+        self._wake()
+
+    def _take(self, chunk: bytes) -> bool:
+        self._chunks.append(chunk)
+        if not self._woken:
+            self._wake()
+        return self._unwanted
+
+    def _wake(self) -> None:
+        self._woken = True
+        try:
+            self._box.tell(self._loop, self._came)
+        except RuntimeError:
+            self._unwanted = True  # the loop has closed: nobody waits there any more
+
+
+def _chunk(event: _Event) -> Chunk:
+    choice = event.choices[0] if event.choices else _Choice()
+    if event.usage is not None:
+        predicted, evaluated = event.usage.completion_tokens, event.usage.prompt_tokens
+    else:
+        predicted = event.timings.predicted_n if event.timings else 0
+        evaluated = event.prompt_progress.total if event.prompt_progress else 0
+    return Chunk(
+        content=choice.text,
+        tokens_predicted=predicted,
+        tokens_evaluated=evaluated,
+        stop=choice.finish_reason is not None,
+        stop_type=_STOPS.get(choice.finish_reason, "none"),
+        completion_probabilities=choice.logprobs.content if choice.logprobs else [],
+        error=event.error,
+    )
