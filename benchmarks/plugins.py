@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from house import House, served
+from processes import cpu_spent
 from tables import median, print_machine, print_table
 
 CORE = "enginehouse-core"
@@ -52,17 +53,22 @@ def _measure_discovery(folder: Path, plugins: int, rounds: int) -> None:
             (site / name).parent.mkdir(parents=True, exist_ok=True)
             (site / name).write_text(text)
     starts: dict[bool, list[float]] = {False: [], True: []}
+    work: dict[bool, list[float]] = {False: [], True: []}
     for round_ in range(rounds + 1):
         for many in (False, True):
             with served(**({"PYTHONPATH": str(site)} if many else {})) as house:
                 if round_:  # the first compiles what is not compiled yet
                     starts[many].append(house.started * 1e3)
+                    work[many].append(cpu_spent(house.pid) * 1e3)
                 assert not many or len(_engines(house)) >= plugins
     added = [after - before for before, after in zip(*starts.values(), strict=True)]
     rows = [
         ("start without them, ms", median(starts[False]), min(starts[False]), max(starts[False]), ""),
         (f"start with {plugins} more plugins, ms", median(starts[True]), min(starts[True]), max(starts[True]), ""),
         ("added, ms", median(added), min(added), max(added), LIMITS["discovery"]),
+        ("CPU time without them, ms", median(work[False]), min(work[False]), max(work[False]), ""),
+        ("CPU time with them, ms", median(work[True]), min(work[True]), max(work[True]), ""),
+        ("CPU time added, ms", median(work[True]) - median(work[False]), "", "", LIMITS["discovery"]),
     ]
     print_table(f"Discovery ({rounds} starts of each, in turns)", ("", "median", "least", "most", "target"), rows)
 

@@ -70,6 +70,7 @@ def test_nothing_is_installed_without_a_yes(server: Any, ask: Any) -> None:
                 "contributes": {"engines": ["x"]},
                 "asks": {"network": "to ask"},
                 "requirements": {"x": ["t>1"]},
+                "certificate": {"standing": "valid", "level": "gold"},
             }
         ],
         "requires": ["enginehouse-core", "numpy"],
@@ -85,6 +86,7 @@ def test_nothing_is_installed_without_a_yes(server: Any, ask: Any) -> None:
         "engines: x",
         "connects to other machines: to ask",
         "in its environment: t>1",
+        "certificate: gold",
         "numpy==2.0",
     ):
         assert words in ended.err

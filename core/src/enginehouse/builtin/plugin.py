@@ -5,10 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
-from ..sdk import EngineSpec, ModelFamily, ModelType, ParserSpec, ProvisionerSpec, SourceSpec, Variant, hookimpl
+from ..sdk import Asks, EngineSpec, ModelFamily, ModelType, ParserSpec, ProvisionerSpec, SourceSpec, Variant, hookimpl
 from .catalogue import read_catalogue
 from .model_types import MODEL_TYPES
 from .parsers.table import parser_specs
+
+ASKS = Asks(
+    network="weights from model hubs, packages for engines' environments",
+    subprocesses="downloads, and the makers of environments",
+)
 
 logger = logging.getLogger(__name__)
 

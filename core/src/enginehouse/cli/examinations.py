@@ -23,6 +23,7 @@ def lines_of_examination(shown: dict[str, Any]) -> Iterator[str]:
         yield f"  plugin {plugin['name']}"
         yield from _contributes(plugin["contributes"])
         yield from _asks(plugin["asks"])
+        yield f"    certificate: {spell_certificate(plugin['certificate']) or 'none'}"
         for engine, requirements in plugin["requirements"].items():
             yield f"    engine {engine} needs in its environment: {', '.join(requirements)}"
     yield f"  needs of the server: {', '.join(shown['requires']) or 'nothing'}"
@@ -44,12 +45,20 @@ def lines_of_plugin(details: dict[str, Any]) -> Iterator[str]:
         yield "  installed: in the server's own environment"
     yield from _contributes(details["contributes"], "  ")
     yield from _asks(details["asks"], "  ")
+    yield f"  certificate: {spell_certificate(details['certificate']) or 'none'}"
     yield f"  needs of the server: {', '.join(details['requires']) or 'nothing'}"
     if details["adds"]:
         yield f"  brought along: {', '.join(details['adds'])}"
     yield f"  used by: {', '.join(details['used_by']) or 'no model'}"
     if details["reason"]:
         yield f"  reason: {details['reason']}"
+
+
+def spell_certificate(certificate: dict[str, Any] | None) -> str | None:
+    """The level, or why the certificate is not trusted; None without one."""
+    if certificate is None:
+        return None
+    return str(certificate["level"] or "no level") if certificate["standing"] == "valid" else certificate["standing"]
 
 
 def _contributes(contributes: dict[str, list[str]], indent: str = "    ") -> Iterator[str]:

@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name
 
 from ..sdk import Asks, BadRequest, LaunchFailed, PackageIndexes
 from ..sdk.plugin_packages import PackageFound, PackageOrder, PackageOutcome
+from .certificates import CertificateView
 from .children import Child, bare_environment, run_child
 from .contributions import Claim, Contributions
 from .plugin_loading import PluginRecord
@@ -48,12 +49,16 @@ class PluginSource(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExaminedPlugin(msgspec.Struct, frozen=True, kw_only=True):
-    """One plugin of a distribution. contributes: names by kind; requirements: of its engines' environments."""
+    """One plugin of a distribution. contributes: names by kind; requirements: of its engines' environments.
+
+    certificate: what stands in it about these very files; None without one.
+    """
 
     name: str
     contributes: dict[str, list[str]]
     asks: Asks
     requirements: dict[str, tuple[str, ...]]
+    certificate: CertificateView | None
 
 
 class Examination(msgspec.Struct, frozen=True, kw_only=True):
@@ -216,6 +221,7 @@ def _kept(wish: PluginSource, found: PackageFound, probed: list[Probed], shelf: 
             contributes=one.record.contributes,
             asks=one.record.asks,
             requirements=one.requirements,
+            certificate=one.certificate,
         )
         for one in probed
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from .certificates import CertificateView, view_certificate
 from .plugin_loading import Met, PluginRecord, entries_in, meet
 from .plugin_shelf import Shelf, mount
 
@@ -20,6 +21,7 @@ class Probed(msgspec.Struct, frozen=True, kw_only=True):
     record: PluginRecord
     claims: tuple[tuple[str, str], ...] = ()
     requirements: dict[str, tuple[str, ...]] = {}
+    certificate: CertificateView | None = None
 
 
 def main(arguments: list[str]) -> int:
@@ -31,12 +33,12 @@ def main(arguments: list[str]) -> int:
         if shelved.distribution not in others:
             mount(shelf.site(shelved))
     mount(Path(site))
-    probed = [_probed(one) for one in meet(entries, (), float(seconds))]
+    probed = [_probed(one, Path(home)) for one in meet(entries, (), float(seconds))]
     Path(result).write_bytes(msgspec.json.encode(probed))
     return 0
 
 
-def _probed(one: Met | PluginRecord) -> Probed:
+def _probed(one: Met | PluginRecord, home: Path) -> Probed:
     if isinstance(one, PluginRecord):
         return Probed(record=one)
     return Probed(
@@ -45,6 +47,7 @@ def _probed(one: Met | PluginRecord) -> Probed:
         requirements={
             engine.name: engine.requirements for engine in one.nouns.get("engines", {}).values() if engine.requirements
         },
+        certificate=view_certificate(one.record, home),
     )
 
 

@@ -122,11 +122,11 @@ async def upgrade_plugin(name: str, request: Request, grounds: TheGrounds) -> Re
 async def describe_plugin(name: str, house: TheHouse) -> Response:
     """Where it comes from, what it needs, and which models stand on it."""
     record = house.installer.record(name)
-    requires = await asyncio.to_thread(_requirements, record)
+    (described,) = await asyncio.to_thread(describe_records, [record], house.settings.home)
     shelved = house.installer.shelved(record)
     details: dict[str, Any] = {
-        **msgspec.to_builtins(record),
-        "requires": requires,
+        **described,
+        "requires": await asyncio.to_thread(_requirements, record),
         "used_by": house.installer.users(name),
         "source": shelved.source if shelved else None,
         "digest": shelved.digest if shelved else None,

