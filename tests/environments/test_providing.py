@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import socket
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 
@@ -243,6 +245,49 @@ async def test_what_the_carried_code_requires_joins_the_need(bench) -> None:
     grant = await bench.provide(bench.need("alpha", carried=("enginehouse-fake-engine",)))
     assert {"msgspec", "pluggy", "uvicorn"} <= names(grant)
     assert not any(name.startswith("enginehouse") for name in names(grant))
+
+
+async def test_without_isolation_a_package_is_built_with_those_that_are_locked(bench) -> None:
+    """Its build needs `alpha`, which nothing but the environment itself has."""
+    _stock_source(bench.shop.folder, "gamma", needs_to_build="alpha")
+    indexes = msgspec.structs.replace(bench.need().indexes, no_build_isolation=True)
+    grant = await bench.provide(bench.need("gamma", "alpha", indexes=indexes))
+    assert [one.name for one in grant.kept.lock.packages if one.built] == ["gamma"]
+    assert run(grant.environment, "import gamma; print(gamma.built_with)") == "1.0"
+    assert any(step.phase == "build" and step.package == "gamma" for step in bench.steps)
+
+
+def _stock_source(folder: Path, name: str, needs_to_build: str) -> None:
+    """Puts a source distribution into a folder that brings its own build backend."""
+    files = {
+        "PKG-INFO": f"Metadata-Version: 2.2\nName: {name}\nVersion: 1.0\n",
+        "pyproject.toml": f"""
+[build-system]
+requires = ["{needs_to_build}"]
+build-backend = "backend"
+backend-path = ["."]
+[project]
+name = "{name}"
+version = "1.0"
+""",
+        "backend.py": f"""
+import zipfile
+import {needs_to_build} as other
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    wheel, info = "{name}-1.0-py3-none-any.whl", "{name}-1.0.dist-info"
+    with zipfile.ZipFile(folder + "/" + wheel, "w") as archive:
+        archive.writestr("{name}.py", f"built_with = {{other.version!r}}")
+        archive.writestr(info + "/METADATA", "Metadata-Version: 2.1\\nName: {name}\\nVersion: 1.0\\n")
+        archive.writestr(info + "/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        archive.writestr(info + "/RECORD", "")
+    return wheel
+""",
+    }
+    with tarfile.open(folder / f"{name}-1.0.tar.gz", "w:gz") as archive:
+        for path, text in files.items():
+            entry = tarfile.TarInfo(f"{name}-1.0/{path}")
+            entry.size = len(text.encode())
+            archive.addfile(entry, io.BytesIO(text.encode()))
 
 
 async def test_a_lock_without_its_sizes_names_the_same_environment(bench) -> None:
