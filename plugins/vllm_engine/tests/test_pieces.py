@@ -172,6 +172,7 @@ def test_a_long_prompt() -> None:
 def test_other_errors_keep_their_words() -> None:
     error = refused("top_k is odd", param="top_k")
     assert type(error) is BadRequest and (error.param, error.message) == ("top_k", "top_k is odd")
+    assert refused("min_tokens must be less than or equal to max_tokens=1, got 2.").param == "min_tokens"
     assert isinstance(refused("boom", 500), EngineFailed) and isinstance(refused("later", 503), NotReady)
     assert isinstance(refusal_of(500, b"<html>"), EngineFailed)
 

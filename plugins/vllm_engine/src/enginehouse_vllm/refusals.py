@@ -20,6 +20,7 @@ RETRY_SECONDS = 1
 _TAIL = re.compile(r"\s*\(parameter=.*\)\s*$", re.DOTALL)
 _LENGTH = ("maximum context length", "longer than the maximum model length", "max_tokens must be at least 1, got")
 _CONSTRAINTS = ("grammar", "schema", "regex", "structured output", "choice")
+_NAMED = re.compile(r"([a-z]+(?:_[a-z]+)+) must ")  # where vLLM names the field in its words only
 _PARAMS = {"input_tokens": "prompt"}
 
 
@@ -51,7 +52,9 @@ def refusal_of(status: int, body: bytes, constraint: Constraint | None = None) -
         return EngineFailed(f"vLLM failed on this request: {message} See the worker's log.")
     if constraint is not None and any(word in lower for word in _CONSTRAINTS):
         return BadRequest(f"{constraint.param} cannot be honoured: {message}", param=constraint.param)
-    return BadRequest(message, param=_PARAMS.get(error.param or "", error.param))
+    named = _NAMED.match(message)
+    param = error.param or (named.group(1) if named else None)
+    return BadRequest(message, param=_PARAMS.get(param or "", param))
 
 
 def _length(message: str) -> str:
