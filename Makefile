@@ -16,7 +16,7 @@ DEV := $(VENV)/.installed-dev
 LLAMA_INDEX := $(VENV)/llama-index
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: serve stop test test-unit test-slow test-gpu bindings check fix docs bench clean install
+.PHONY: node serve stop test test-unit test-slow test-gpu bindings check fix docs bench clean install
 
 install: $(DEV) $(LLAMA_INDEX)/.installed
 
@@ -53,8 +53,12 @@ serve: $(STAMP)
 stop:
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh scripts/stop.sh
 
+# The example of an engine in another language is tested where Node.js is there; as root it is installed.
+node:
+	@command -v node >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || apt-get install -qq -y nodejs || true
+
 # All tests but those marked slow or gpu.
-test: $(DEV) $(LLAMA_INDEX)/.installed
+test: node $(DEV) $(LLAMA_INDEX)/.installed
 	$(BIN)/python -m pytest -m "not slow and not gpu"
 
 test-unit: $(DEV)
