@@ -189,6 +189,58 @@ FakeEngine.generate = _refusing
     assert any("1.0 -> 2.0" in event for event in events) and any("back to" in event for event in events)
 
 
+class Upgrade:
+    """An upgrade that somebody else waits for. status: of its answer, once there is one; None when it broke off."""
+
+    def __init__(self, server: Any, wheel: Path) -> None:
+        self.status: int | None = None
+        digest = examine(server, wheel)["digest"]
+        self._thread = threading.Thread(target=self._run, args=(server.url, digest))
+        self._thread.start()
+
+    def _run(self, url: str, digest: str) -> None:
+        try:
+            self.status = httpx.put(f"{url}/v1/plugins/blink", json={"digest": digest}, timeout=120).status_code
+        except httpx.TransportError:
+            self.status = None
+
+    def end(self) -> int | None:
+        self._thread.join(ENDED_SECONDS)
+        return self.status
+
+
+def workers(server: Any) -> int:
+    return len(list((server.home / "workers").glob("*/order.json")))
+
+
+def test_a_model_that_is_ended_while_it_is_upgraded_leaves_nothing(server: Any, wheels: Any, wait: Any) -> None:
+    install(server, wheels.fake_engine("1.0", "one"))
+    uid = server.launch("blink-model", model_uid="m", load_seconds=2)
+    going = Upgrade(server, wheels.fake_engine("2.0", "two"))
+    wait(lambda: workers(server) == 2, ENDED_SECONDS, "the new worker beside the former one")
+    assert server.client.delete(f"/v1/models/{uid}").status_code == 200
+    assert going.end() == 503
+    wait(lambda: workers(server) == 0, ENDED_SECONDS, "the end of both")
+    assert (record(server)["version"], record(server)["state"]) == ("1.0", "loaded")
+    assert text(server, server.launch("blink-model", model_uid="m")) == "one"
+
+
+def test_a_server_that_dies_in_an_upgrade_comes_back_with_the_former_version(
+    server: Any, wheels: Any, wait: Any
+) -> None:
+    install(server, wheels.fake_engine("1.0", "one"))
+    uid = server.launch("blink-model", model_uid="m", load_seconds=2)
+    former = server.pid(uid)
+    going = Upgrade(server, wheels.fake_engine("2.0", "two"))
+    wait(lambda: workers(server) == 2, ENDED_SECONDS, "the new worker beside the former one")
+    server.kill()
+    assert going.end() is None
+    server.start()
+    wait(lambda: server.client.get("/ready").status_code == 200, READY_SECONDS, "the model")
+    assert (record(server)["version"], text(server, uid), server.pid(uid)) == ("1.0", "one", former)
+    wait(lambda: workers(server) == 1 and len(folders(server)) == 1, ENDED_SECONDS, "the end of what was begun")
+
+
 def test_a_light_half_that_breaks_is_refused_before_anything_changes(server: Any, wheels: Any) -> None:
     install(server, wheels.fake_engine("1.0", "one"))
     refused = examine(server, wheels.fake_engine("2.0", "two", plugin="\n\nimport no_such_module\n"), 400)

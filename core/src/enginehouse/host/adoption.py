@@ -39,7 +39,9 @@ async def adopt_workers(settings: Settings, store: Store, declared: list[Declare
     known = {one.uid: one for one in declared}
     found = Found({}, {})
     lost: set[str] = set()
-    for (order, assignment), worker in zip(kept, workers, strict=True):
+    # Of two workers of one replica, which a renewal that was cut off left, the first is the one that served.
+    pairs = sorted(zip(kept, workers, strict=True), key=lambda pair: pair[1].hello.started_at if pair[1] else 0.0)
+    for (order, assignment), worker in pairs:
         if worker is None:
             await _bury(order, assignment, store)
         elif not _wanted(assignment, known, found, lost):
