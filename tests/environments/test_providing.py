@@ -72,8 +72,24 @@ async def test_a_deployment_comes_back_with_its_own_lock(bench) -> None:
     assert again.made and again.environment.digest == first.environment.digest
     assert run(again.environment, "import alpha; print(alpha.version)") == "1.0"
     remove_tree(bench.shelf.root)
-    anew = await bench.provide(bench.need("alpha", "beta"), kept=first.kept)  # it needs something else now
+    anew = await bench.provide(bench.need("alpha>1"), kept=first.kept)  # it needs something else now
     assert run(anew.environment, "import alpha; print(alpha.version)") == "2.0"
+
+
+async def test_a_deployment_keeps_its_lock_while_that_does(bench) -> None:
+    """An upgrade of ours that asks for what is there already brings nothing new; one that asks for more does."""
+    first = await bench.provide(bench.need("alpha"))
+    bench.shop.stock("alpha", "2.0")
+    for same in (("alpha", "beta"), ("alpha>=1", "beta<9"), ("alpha", "gamma; sys_platform == 'win32'")):
+        again = await bench.provide(bench.need(*same), kept=first.kept)
+        assert again.environment.digest == first.environment.digest and again.kept.lock == first.kept.lock
+    for other in (
+        bench.need("alpha>=2"),
+        bench.need("alpha", exclusions=("beta",)),
+        bench.need("alpha", overrides=("alpha==2.0",)),
+        bench.need("alpha", accelerator="cuda"),
+    ):
+        assert (await bench.provide(other, kept=first.kept)).environment.digest != first.environment.digest
 
 
 async def test_an_environment_is_sealed(bench, tmp_path, monkeypatch) -> None:

@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from enginehouse.builtin.uv_lock import read_pylock
+from enginehouse.builtin.uv_lock import pins, read_pylock
 from enginehouse.host.environments.distributions import distribution, files_of
 from enginehouse.host.environments.wheels import write_wheel
 from enginehouse.sdk import LaunchFailed
@@ -65,6 +65,15 @@ def test_a_lock_holds_the_hash_of_what_is_installed(fields, hashes, built, url) 
     lock = read_pylock(f'[[packages]]\nname = "x"\nversion = "1.0"\n{fields}\n', "cpu")
     (package,) = lock.packages
     assert (package.hashes, package.built, package.url, package.version) == (hashes, built, url, "1.0")
+
+
+def test_a_password_in_a_url_is_asked_for_and_not_kept() -> None:
+    secret = "https://me:hush@index/x-1.0-py3-none-any.whl"
+    entry = WHEEL.replace("https://index", "https://me:hush@index")
+    (package,) = read_pylock(f'[[packages]]\nname = "x"\narchive = {entry}\n', "cpu").packages
+    assert "hush" not in repr(package) and package.version == "1.0"
+    assert pins(package, ("y>=1", f"x @ {secret}")) == f"x @ {secret} --hash=sha256:aa"
+    assert pins(package) == "x @ https://index/x-1.0-py3-none-any.whl --hash=sha256:aa"
 
 
 def test_what_has_no_hash_cannot_be_locked() -> None:

@@ -50,7 +50,7 @@ def _sync(
     packages: Iterable[LockedPackage], lock: Lock, need: EnvironmentNeed, folder: Path, report: Report, run: UvRun
 ) -> None:
     with TemporaryDirectory(prefix="install-") as scratch:
-        pinned = _written(Path(scratch), "requirements.txt", map(pins, packages))
+        pinned = _written(Path(scratch), "requirements.txt", (pins(package, need.requirements) for package in packages))
         arguments = (
             *("pip", "sync", "--require-hashes", "--allow-empty-requirements", *_common(need)),
             *("--python", str(folder / "bin" / "python"), str(pinned)),

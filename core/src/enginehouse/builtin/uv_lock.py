@@ -9,9 +9,12 @@ from __future__ import annotations
 import platform
 import sysconfig
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from packaging.requirements import Requirement
 
 from ..sdk import LaunchFailed, Lock, LockedPackage
 
@@ -27,9 +30,13 @@ def read_pylock(text: str, accelerator: str) -> Lock:
     )
 
 
-def pins(package: LockedPackage) -> str:
-    """A line of a requirements file that nothing but this package satisfies."""
-    which = f"{package.name} @ {package.url}" if package.url else f"{package.name}=={package.version}"
+def pins(package: LockedPackage, asked: Iterable[str] = ()) -> str:
+    """A line of a requirements file that nothing but this package satisfies. asked: the requirements of the need, whose
+    URLs may hold the password that the lock's does not."""
+    which = f"{package.name}=={package.version}"
+    if package.url:
+        urls = (one.url for one in map(Requirement, asked) if one.url)
+        which = f"{package.name} @ {next((url for url in urls if _open(url) == package.url), package.url)}"
     return " ".join((which, *(f"--hash={one}" for one in package.hashes)))
 
 
@@ -61,5 +68,11 @@ def _version_of(archive: dict[str, Any] | None) -> str:
     return unquote(file).split("-")[1] if file.endswith(".whl") else ""
 
 
+def _open(url: str) -> str:
+    """Without user, password and fragment."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
+
+
 def _url(archive: dict[str, Any]) -> str:
-    return str(archive["url"]) if "url" in archive else Path(archive["path"]).absolute().as_uri()
+    return _open(str(archive["url"])) if "url" in archive else Path(archive["path"]).absolute().as_uri()

@@ -40,7 +40,7 @@ class Listener(msgspec.Struct, frozen=True):
     """Who is told while it goes on."""
 
     step: Callable[[Step], None]
-    locked: Callable[[Lock], None]
+    locked: Callable[[Lock], object]
 
 
 async def run_errand(errand: Errand, listener: Listener) -> Success:

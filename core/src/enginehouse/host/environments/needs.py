@@ -9,10 +9,13 @@ import platform
 import sys
 import sysconfig
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from ...sdk import EnvironmentNeed, Lock
 from ..home import write_whole
@@ -56,6 +59,33 @@ def fingerprint(need: EnvironmentNeed) -> str:
         sysconfig.get_platform(),
     )
     return _digest(identity)
+
+
+def answers(kept: KeptLock, need: EnvironmentNeed) -> bool:
+    """Whether a deployment's lock still does: an upgrade of ours may ask for something that is in it already, and must
+    not bring a new torch with it."""
+    if kept.need == fingerprint(need):
+        return True
+    lock = kept.lock
+    here = (need.provisioner, need.accelerator, sysconfig.get_platform(), platform.python_version_tuple()[:2])
+    if here != (kept.provisioner, lock.accelerator, lock.platform, tuple(lock.python.split(".")[:2])):
+        return False
+    versions: dict[str, str] = {canonicalize_name(package.name): package.version for package in lock.packages}
+    if any(canonicalize_name(name) in versions for name in need.exclusions):
+        return False
+    replaced = {canonicalize_name(Requirement(text).name) for text in need.overrides}
+    asked = [one for one in map(Requirement, need.requirements) if canonicalize_name(one.name) not in replaced]
+    return all(_holds(one, versions) for one in (*asked, *map(Requirement, need.overrides)))
+
+
+def _holds(requirement: Requirement, versions: Mapping[str, str]) -> bool:
+    """Whether a lock has what is asked for. What an extra or a URL brings is not seen in it."""
+    if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+        return True
+    version = versions.get(canonicalize_name(requirement.name))
+    if not version or requirement.extras or requirement.url:
+        return False
+    return requirement.specifier.contains(version, prereleases=True)
 
 
 def memory_name(need: EnvironmentNeed) -> str:

@@ -23,6 +23,7 @@ from .holding import new_token
 from .making import CannotMake, Listener, run_errand
 from .needs import (
     KeptLock,
+    answers,
     fingerprint,
     forget_failure,
     memory_name,
@@ -121,15 +122,15 @@ async def _make(spec: ProvisionerSpec, wish: Wish, cargo: Cargo, settings: Setti
         made = await _fly(errand, shelf, report)
     except CannotMake as error:
         if error.lasting:
-            remember_failure(shelf, wish.need, error.message)
+            await asyncio.to_thread(remember_failure, shelf, wish.need, error.message)
         raise
     forget_failure(shelf, wish.need)
     return _grant(shelf, made.record, wish, cargo, None if made.found else made.record)
 
 
 def _known_lock(shelf: Shelf, wish: Wish) -> Lock | None:
-    """What the deployment ran with, as long as it needs the same; else what anybody was given for that need."""
-    if wish.kept and wish.kept.need == fingerprint(wish.need):
+    """What the deployment ran with, as long as that does; else what anybody was given for that need."""
+    if wish.kept and answers(wish.kept, wish.need):
         return wish.kept.lock
     return recall_lock(shelf, wish.need)
 
@@ -203,7 +204,7 @@ class _Flight:
     def __init__(self, errand: Errand, shelf: Shelf) -> None:
         self._reports: list[Report] = []
         self._last: Step | None = None
-        listener = Listener(self._tell, partial(remember_lock, shelf, errand.need))
+        listener = Listener(self._tell, partial(_remember, shelf, errand.need))
         self.task = asyncio.create_task(_run(errand, listener), name=f"environment for {errand.need.engine}")
         self.ended = False
 
@@ -227,6 +228,11 @@ class _Flight:
         self._last = step
         for report in tuple(self._reports):
             report(step)
+
+
+def _remember(shelf: Shelf, need: EnvironmentNeed, lock: Lock) -> None:
+    """In a thread: it waits for the disk."""
+    asyncio.get_running_loop().run_in_executor(None, remember_lock, shelf, need, lock)
 
 
 async def _run(errand: Errand, listener: Listener) -> Made:
