@@ -26,6 +26,7 @@ COMMANDS = {
     "list": "List the models, with those that load or have failed.",
     "events": "Say what happened to a model.",
     "scale": "Give a model more or fewer replicas.",
+    "renew": "Give a model new workers, without losing a request.",
     "terminate": "Stop models.",
     "export": "Write down what is declared, as a file of models.",
     "diff": "Say how a file of models differs from what is declared.",

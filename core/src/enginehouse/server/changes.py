@@ -58,6 +58,28 @@ async def change_model(uid: str, request: Request, grounds: TheGrounds, wait_rea
     return answer({"model_uid": uid, "status": view.status, "launch": written(launch, uid)})
 
 
+@router.post(
+    "/{uid:text}/renew",
+    response_model=Declaration,
+    operation_id="renew_model",
+    summary="Give a model new workers",
+    responses=errors(
+        e400="There is no such model.",
+        e409="The model is down; launch it again.",
+        e503="A new worker did not come up, or does not fit beside the former one; the former one serves on.",
+    ),
+)
+@needs("admin")
+async def renew_model(uid: str, grounds: TheGrounds) -> Response:
+    """As it is declared, one replica after the other, each planned anew, tried with a small request, and only then put
+    in the place of the former worker. No request is lost."""
+    deployments = grounds.house.deployments
+    with known():
+        await finish(deployments.renew(uid, "somebody asked for it."))
+        view, launch = deployments.view(uid), deployments.request(uid)
+    return answer({"model_uid": uid, "status": view.status, "launch": written(launch, uid)})
+
+
 async def _until_all_added(grounds: Grounds, uid: str, added: tuple[int, ...]) -> None:
     """Raises the reason of the first that did not come up, once all have come up or not."""
     waits = (until_added(grounds, uid, replica_id) for replica_id in added)

@@ -78,6 +78,7 @@ class AsyncClient:
     remove_autostart_model = _method(cluster.remove_autostart_model)
     list_declarations = _method(declarations.list_declarations)
     change_model = _method(declarations.change_model)
+    renew_model = _method(declarations.renew_model)
 
     list_plugins = _method(plugins.list_plugins)
     describe_plugin = _method(plugins.describe_plugin)

@@ -20,6 +20,20 @@ def list_declarations() -> Call[list[Json]]:
     )
 
 
+def renew_model(model_uid: str) -> Call[Json]:
+    """Gives a model new workers, one replica after the other, without losing a request.
+
+    Returns {"model_uid", "status", "launch"} when all have taken over.
+    """
+    return Call(
+        action="renew the model",
+        method="POST",
+        path=path_of("v1", "models", model_uid, "renew"),
+        decode=as_object,
+        read_seconds=UNBOUNDED,
+    )
+
+
 def change_model(model_uid: str, *, wait_ready: bool = True, **fields: Any) -> Call[Json]:
     """Changes a model while it runs: replica, request_limits, queue_length, keep_alive, on_demand; null takes back.
 
