@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from enginehouse.host.environments.holding import put_away
+from enginehouse.host.environments.holding import held, put_away
 from enginehouse.host.environments.inspection import verify
 from enginehouse.sdk import LaunchFailed, PackageIndexes
 
@@ -104,6 +104,17 @@ async def test_a_killed_build_says_how_it_ended(bench, silent, until) -> None:
         await task
     assert not alive(uv) and bench.leftovers() == []
     assert not list(bench.shelf.failures.glob("*"))
+
+
+async def test_who_waits_for_another_s_build_says_so_and_does_not_wait_for_ever(bench) -> None:
+    grant = await bench.provide(bench.need("alpha"))
+    put_away(bench.shelf, bench.shelf.folder(grant.environment.digest))
+    limited = bench.with_settings(environment_seconds=8.0)
+    with held(bench.shelf, grant.environment.digest, 1.0, lambda: None):
+        with pytest.raises(LaunchFailed, match="Another process"):
+            await limited.provide(bench.need("alpha"), since=1.0)
+    assert [step.phase for step in limited.steps] == ["wait"]
+    assert (await bench.provide(bench.need("alpha"), since=1.0)).made  # that was no failure to remember
 
 
 async def test_kills_of_the_build_at_any_moment(bench) -> None:

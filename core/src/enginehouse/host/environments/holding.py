@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ...sdk import LaunchFailed
+from ...sdk import Conflict
 from ..home import private_folder
 from .shelf import BUILDING, REMOVING, Shelf
 from .trees import remove_tree
@@ -21,7 +21,7 @@ TOKEN_BYTES = 6
 
 @contextmanager
 def held(shelf: Shelf, name: str, seconds: float, wait: Callable[[], None]) -> Iterator[None]:
-    """Holds a name; `wait` is called when somebody else has it. Raises LaunchFailed after `seconds`, OSError."""
+    """Holds a name; `wait` is called when somebody else has it. Raises Conflict after `seconds`, OSError."""
     deadline, told = time.monotonic() + seconds, False
     handle = _open(shelf, name)
     try:
@@ -30,9 +30,9 @@ def held(shelf: Shelf, name: str, seconds: float, wait: Callable[[], None]) -> I
                 wait()
                 told = True
             if time.monotonic() > deadline:
-                raise LaunchFailed(
-                    f"Another process has been building the environment {name} for {seconds:g} s "
-                    "(ENGINEHOUSE_ENVIRONMENT_SECONDS). End it, or launch again later."
+                raise Conflict(
+                    f"Another process has been building the environment {name} for {seconds:g} s and more. End it, or "
+                    "launch again later."
                 )
             time.sleep(LOOK_SECONDS)
         yield

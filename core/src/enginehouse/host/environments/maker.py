@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from ...sdk import CannotRun, EnginehouseError, Environment, LaunchFailed, Lock, Step
+from ...sdk import CannotRun, Conflict, EnginehouseError, Environment, LaunchFailed, Lock, Step
 from ..home import write_whole
 from ..targets import resolve as find
 from .errands import Errand, Failed, Locked, Made, Outcome, Provided, Resolved, Said, Stepped
@@ -27,6 +27,9 @@ from .shelf import MARK, EnvironmentRecord, Shelf, digest_of
 from .trees import seal
 
 UNPACKED = 3.6  # bytes of an installed library to one of its wheel: what torch for the CPU comes to
+
+
+WAIT_SHARE = 0.5  # of all the time there is: so that who waited for nothing can still build, or say so
 
 
 class Mouth:
@@ -65,7 +68,8 @@ def do(errand: Errand, mouth: Mouth) -> Outcome:
                 return Provided(environment=_provide(errand, space, mouth))
             return _make(errand, shelf, space, mouth)
     except EnginehouseError as error:
-        return Failed(code=error.code, message=error.message, lasting=not _disk_is_full(shelf, errand))
+        passing = isinstance(error, Conflict) or _disk_is_full(shelf, errand)
+        return Failed(code=error.code, message=error.message, lasting=not passing)
     except Exception as error:  # noqa: BLE001 - a provisioner is foreign code
         message = f"Provisioner {errand.need.provisioner!r} broke: {type(error).__name__}: {error}"
         return Failed(code=LaunchFailed.code, message=message, lasting=not isinstance(error, OSError))
@@ -83,7 +87,7 @@ def _make(errand: Errand, shelf: Shelf, space: Path, mouth: Mouth) -> Made | Res
     if not errand.build:
         return Resolved(lock=lock)
     digest = digest_of(lock, errand.need.provisioner)
-    with held(shelf, digest, errand.seconds, lambda: mouth.step(Step(phase="wait"))):
+    with held(shelf, digest, WAIT_SHARE * errand.seconds, lambda: mouth.step(Step(phase="wait"))):
         found = shelf.find(digest)
         if found:
             return Made(record=found, found=True)
