@@ -37,6 +37,7 @@ from .obstacles import Verdict, judge, likely_device
 from .options import check_options
 from .replica_config import parse_replica_config
 
+PROJECTOR = "multimodal_projector"  # the wire's name for it
 NAMES_TO_READ = 8  # more names in an error are not read
 Choose = Callable[[ModelFamily, Variant, tuple[EngineSpec, ...]], tuple[EngineSpec, str]]
 
@@ -103,7 +104,7 @@ def make_plan(request: LaunchRequest, known: Knowledge) -> Plan:
     family = known.drafted or find_family(request, known.contributions)
     variants = _fitting_variants(request, family)
     variant, engine, reason = _choose(request, family, variants, known)
-    options = _options(request, engine)
+    options = _options(request, engine, variant)
     launcher = _launcher(engine, family, options, known.contributions)
     needed = launcher.requirements if launcher else ()
     places = choose_devices(request, engine, known.machine)
@@ -308,9 +309,13 @@ def _tasks(engine: EngineSpec, family: ModelFamily, contributions: Contributions
     return tuple(task for task in engine.offers if task in claimed)
 
 
-def _options(request: LaunchRequest, engine: EngineSpec) -> dict[str, Any]:
-    """The engine's options, checked. LoRA is one of them, for the engines that declare an option of that name."""
+def _options(request: LaunchRequest, engine: EngineSpec, variant: Variant) -> dict[str, Any]:
+    """The engine's options, checked. LoRA is one of them, and the file that turns images into input, for the engines
+    that declare options of these names.
+    """
     given = dict(request.options)
+    if variant.projector and PROJECTOR in engine.options.__struct_fields__:
+        given.setdefault(PROJECTOR, variant.projector)
     if request.peft_model_config is not None:
         if "peft_model_config" not in engine.options.__struct_fields__:
             raise NotSupported(

@@ -39,6 +39,7 @@ from .conversation import characters_of, conversation_of, template_options_of, t
 from .forced import ForcedCalls, forced_of
 from .hosting import Hosted
 from .parsing import ParserChain, Part, chain_of, needs_special_tokens
+from .pictures import take_pictures
 from .sse import DONE
 from .text import (
     TextChoice,
@@ -230,6 +231,9 @@ async def chat_answer(hosted: Hosted, request: ChatRequest, request_id: str) -> 
     constraint = constraint_of(request, hosted)
     abilities = hosted.order.abilities
     messages = conversation_of(request.messages, abilities)
+    images: tuple[bytes, ...] = ()
+    if hosted.image_mark:
+        messages, images = take_pictures(messages, hosted.image_mark)
     check_prompt(characters_of(messages), "characters", hosted.context_length, "messages")
     tools = tools_of(request, abilities)
     if constraint is not None and tools:
@@ -255,6 +259,7 @@ async def chat_answer(hosted: Hosted, request: ChatRequest, request_id: str) -> 
         stop=stops,
         constraint=constraint,
         lora_name=adapter_of(request, hosted),
+        images=images,
         whole=not request.stream,
     )
     requests = requests_of(request_id, first, n)

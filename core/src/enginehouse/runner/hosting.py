@@ -51,6 +51,7 @@ class Hosted:
         self.engine_name = order.engine_name or type(engine).__name__
         self.constraints: tuple[str, ...] = tuple(getattr(engine, "constraints", ()))
         self.adapters: tuple[str, ...] = tuple(getattr(engine, "adapters", ()))
+        self.image_mark: str = getattr(engine, "image_mark", "")
         self.tool_parser = _parser(order.tool_parser)
         self.reasoning_parser = _parser(order.reasoning_parser)
         self.own_tasks: dict[str, OwnBody] = own_bodies(order.own_tasks)

@@ -170,6 +170,10 @@ class Constraining(Protocol):
     adapters: tuple[str, ...]
     """Names of the LoRA weights that it has loaded beside the model: what `GenerateRequest.lora_name` may be."""
 
+    image_mark: str
+    """What stands for an image in a prompt, where it reads images: a text that no user can guess. See
+    `GenerateRequest.images`; messages reach `chat_prompt` with marks instead of images."""
+
 
 class EmbeddingEngine(Engine, Protocol):
     """An engine that declares "embed". It joins the calls of several callers where that fills a batch."""

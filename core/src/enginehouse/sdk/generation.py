@@ -46,6 +46,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     constraint: only of a kind that the engine names in its `constraints`. One that cannot be read is a BadRequest
         with the library's words, raised before the first piece.
     lora_name: one of the engine's `adapters`; None for the model as it is.
+    images: files of the images whose marks stand in the prompt, in order; only where the engine names an `image_mark`.
     whole: the caller gets the answer in one piece, so few large pieces serve as well as many small ones. The first
         should come at once all the same: it is what a request's waiting is measured by.
     """
@@ -58,6 +59,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     stop: tuple[str, ...] = ()
     constraint: Constraint | None = None
     lora_name: str | None = None
+    images: tuple[bytes, ...] = ()
     whole: bool = False
 
 

@@ -33,6 +33,7 @@ class Question(NamedTuple):
     """A request as a binding takes it. prompt: text, before which it puts the first token by itself, or ids.
 
     asks_ids: whether each token is told with its id. images: what stands at the marks in the prompt, as files.
+    mark: what stands for one.
     """
 
     request: GenerateRequest
@@ -40,6 +41,7 @@ class Question(NamedTuple):
     limits: Limits
     asks_ids: bool = False
     images: tuple[bytes, ...] = ()
+    mark: str = ""
 
 
 class Call(Protocol):

@@ -54,6 +54,7 @@ class LlamaCppEngine:
         self.adapters: tuple[str, ...] = tuple(lora.lora_name for lora in self._options.loras)
         self.context_length: int | None = context.context_length
         self.default_sampling = Sampling()
+        self.image_mark = ""
 
     async def load(self) -> None:
         """Loads the model on a thread; raises LaunchFailed, BrokenGguf."""
@@ -70,6 +71,7 @@ class LlamaCppEngine:
         special = {f"{role}_token": model.token_named(role) for role in ("bos", "eos")}
         self._template = ChatTemplate(self._context.chat_template or model.chat_template, special)
         binding = self._binding = start(Loading(self._context, model, self.context_length))
+        self.image_mark = binding.image_mark
         self._first = special["bos_token"] if _adds_first(binding) else ""
         self._threads = ThreadPoolExecutor(THREADS, "llama.cpp call")
 
@@ -88,7 +90,9 @@ class LlamaCppEngine:
         stops = self._stops(request.sampling, model)
         wanted = self._wanted(request.sampling, stops, model)
         limits = Limits(len(model.tokens), wanted.context_length, self.adapters, model.special_texts)
-        question = Question(request, await self._prompt(request, binding), limits, asks_ids=bool(stops))
+        question = Question(
+            request, await self._prompt(request, binding), limits, bool(stops), request.images, self.image_mark
+        )
         if request.constraint is None:
             prepared = binding.prepare(question)
         else:  # a large schema takes time to check
@@ -167,7 +171,7 @@ class LlamaCppEngine:
         if isinstance(prompt, list):
             self._check_ids(prompt, "prompt")
         elif request.special_tokens and self._first:
-            if prompt.startswith(self._first):
+            if prompt.startswith(self._first) or request.images:  # images need text, before which the token is put
                 prompt = prompt.removeprefix(self._first)
             else:
                 prompt = await asyncio.to_thread(binding.tokenize, prompt, add_special=False)

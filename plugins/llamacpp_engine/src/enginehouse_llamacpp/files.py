@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from enginehouse.sdk import EngineContext, LaunchFailed
+from enginehouse.sdk.gguf import read_gguf
 
 SMALL = 64 * 2**20  # bytes of weights; below it threads wait for each other longer than they compute
 WARM_BYTES = 16 * 2**20  # read at once while warming up
@@ -17,6 +18,18 @@ def companion(path: str, what: str) -> Path:
     file = Path(path).expanduser()
     if not file.is_file():
         raise LaunchFailed(f"{file} is no file; give the GGUF file of {what}.")
+    return file
+
+
+def projector_of(context: EngineContext) -> Path | None:
+    """The file that turns images into input, where the launch names one. Raises LaunchFailed, BrokenGguf."""
+    name = context.options.multimodal_projector
+    if not name:
+        return None
+    file = companion(str(context.model_path.parent / Path(name).expanduser()), "the projector")
+    architecture = read_gguf(file).metadata.get("general.architecture")
+    if architecture != "clip":
+        raise LaunchFailed(f"{file} is no projector (architecture {architecture!r}); give the file named mmproj.")
     return file
 
 

@@ -84,6 +84,13 @@ class LlamaCppOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(description="GGUF file of a smaller model with the same vocabulary, which guesses tokens ahead."),
     ] = ""
     draft_max: Annotated[int, Meta(description="Most tokens guessed ahead.", ge=1, le=256)] = 3
+    multimodal_projector: Annotated[
+        str,
+        Meta(
+            description="GGUF file that turns images into input: a path, or a name beside the model's file. "
+            "Left out, the one that the model is registered with; empty for none."
+        ),
+    ] = ""
     pooling: Annotated[
         Literal["auto", "mean", "cls", "last"],
         Meta(

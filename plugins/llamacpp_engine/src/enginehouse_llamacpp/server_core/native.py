@@ -24,10 +24,10 @@ from ..answers import error_of
 from ..binding import Loading, Question, Vectors
 from ..chunks import Chunk
 from ..files import warm
+from .loopback import Door, LoopbackCall, Turns, open_call
 from .parameters import parameters_of
 from .requests import Body, body_of
 from .streams import Mailbox, StreamCall
-from .whole import Door, Turns, WholeCall, open_call
 
 ASK_SECONDS = 60.0  # a tokenizer needs seconds for the longest text that a request may hold
 AHEAD = 2  # calls beyond the slots, so that a slot that gets free finds the next one waiting
@@ -35,6 +35,7 @@ TEE_SECONDS = 5.0  # the copier of error lines has nothing to do but to end
 SETTLE_SECONDS = 2.0  # the reason is worth so much waiting; without it an error only says that there is one
 QUIET_SECONDS = 0.05  # after so long without another line there is none
 TOLD_LINES = 2  # of llama.cpp's words in an error: the first says why, those after it what did not work therefore
+IMAGE_MARK = f"<__media_{secrets.token_hex(16)}__>"  # no user can guess it, and put an image where none is
 _PREFIX = re.compile(r"^[\d.]+ [EWIDF] ")
 _encode = msgspec.json.Encoder().encode
 
@@ -50,13 +51,13 @@ class Native:
         self._turns = Turns(most)
         self._threads = ThreadPoolExecutor(most, "llama.cpp stream")
         self._box = Mailbox()
-        self.image_mark = ""
+        self.image_mark = IMAGE_MARK if loading.context.options.multimodal_projector else ""
 
     def prepare(self, question: Question) -> Body:
         return body_of(question)
 
-    async def ask(self, prepared: Body) -> WholeCall | StreamCall:
-        if prepared.whole:
+    async def ask(self, prepared: Body) -> LoopbackCall | StreamCall:
+        if prepared.loopback:
             return await open_call(self._door, "/completion", prepared.content, await self._turns.take())
         return StreamCall(self._server.handle_completions, prepared.content, self._threads, self._box)
 
@@ -113,6 +114,7 @@ def start(loading: Loading) -> Native:
     """Loads the model. Raises LaunchFailed with llama.cpp's own words."""
     key = secrets.token_urlsafe(32)
     parameters = parameters_of(loading, key)
+    os.environ["LLAMA_MEDIA_MARKER"] = IMAGE_MARK  # the library has no other way to be told it, or to tell its own
     warm(loading.context)
     errors = _ErrorCopy()
     failure: RuntimeError | None = None

@@ -9,7 +9,7 @@ import xllamacpp  # type: ignore[import-untyped]
 from enginehouse.sdk import BadRequest, EngineContext
 
 from ..binding import Loading
-from ..files import companion, threads_for
+from ..files import companion, projector_of, threads_for
 from ..model_file import ModelFile, pooling_of
 from ..options import LlamaCppOptions
 
@@ -88,6 +88,9 @@ def _set_companions(parameters: Any, context: EngineContext) -> None:
         xllamacpp.CommonAdapterLoraInfo(str(companion(lora.local_path, f"the LoRA {lora.lora_name!r}")), 0.0)
         for lora in options.loras
     ]
+    if projector := projector_of(context):
+        parameters.mmproj.path = str(projector)
+        parameters.mmproj_use_gpu = context.device != "cpu"
     if options.model_draft:
         parameters.speculative.draft.mparams.path = str(companion(options.model_draft, "the draft model"))
         parameters.speculative.draft.n_max = options.draft_max

@@ -14,6 +14,7 @@ from ..grammars import grammar_of
 
 SEEDS = 2**32 - 1  # of llama.cpp's; the last number of 32 bits means "draw one"
 SPECIAL_TOKENS = 4  # that a model puts around a text at most
+AFTER_IMAGE = "\n"  # a prompt that ends with an image ends llama.cpp's process (an assertion: no token to go on from)
 _FIXED: dict[str, Any] = {
     # In this order, that of transformers; by its own order llama.cpp would apply the temperature last.
     "samplers": ["penalties", "temperature", "top_k", "top_p", "min_p"],
@@ -24,9 +25,8 @@ _STREAMED: dict[str, Any] = {
     "timings_per_token": True,  # how many tokens have been generated, with each piece
     "return_progress": True,  # how many tokens the prompt has, before the first piece
 }
-_WHOLE: dict[str, Any] = {
+_LOOPBACK: dict[str, Any] = {
     **_FIXED,
-    "stream": False,
     "response_fields": [
         *("content", "stop", "stop_type", "stopping_word"),
         *("tokens_predicted", "tokens_evaluated", "completion_probabilities"),
@@ -36,21 +36,23 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Body(NamedTuple):
-    """content: JSON. whole: whether it asks for the answer in one piece."""
+    """content: JSON. loopback: whether it is for the route `/completion`, and not for a stream in process."""
 
     content: bytes
-    whole: bool
+    loopback: bool
 
 
 def body_of(question: Question) -> Body:
     """The body. Raises BadRequest for tokens that do not exist, and for a constraint that cannot be read."""
     request, limits = question.request, question.limits
     whole = _comes_whole(question)
-    body = {**(_WHOLE if whole else _STREAMED), **_sampling(request.sampling, limits), "prompt": _prompt(question)}
+    loopback = whole or bool(question.images)  # the other route takes none
+    form = {**_LOOPBACK, "stream": not whole} if loopback else _STREAMED
+    body = {**form, **_sampling(request.sampling, limits), "prompt": _prompt(question)}
     if whole and request.stop:
         body["stop"] = request.stop
     if request.sampling.logprobs is not None or question.asks_ids:
-        body["n_probs" if whole else "logprobs"] = max(request.sampling.logprobs or 0, 1)
+        body["n_probs" if loopback else "logprobs"] = max(request.sampling.logprobs or 0, 1)
     body["cache_prompt"] = not limits.adapters  # llama.cpp would read on from what another adapter made of a prompt
     if request.lora_name is not None:
         body["lora"] = [{"id": limits.adapters.index(request.lora_name), "scale": 1.0}]
@@ -58,7 +60,7 @@ def body_of(question: Question) -> Body:
         body["preserved_tokens"] = limits.special
     if request.constraint is not None:
         body["grammar"] = grammar_of(request.constraint)
-    return Body(_encode(body), whole)
+    return Body(_encode(body), loopback)
 
 
 def _comes_whole(question: Question) -> bool:
@@ -77,7 +79,8 @@ def _prompt(question: Question) -> Any:
     if not question.images:
         return question.prompt
     images = [b64encode(image).decode() for image in question.images]
-    return {"prompt_string": question.prompt, "multimodal_data": images}
+    behind = AFTER_IMAGE if str(question.prompt).endswith(question.mark) else ""
+    return {"prompt_string": f"{question.prompt}{behind}", "multimodal_data": images}
 
 
 def _sampling(sampling: Sampling, limits: Limits) -> dict[str, Any]:

@@ -120,6 +120,12 @@ def start(loading: Loading) -> Native:
 
 
 def _refuse(options: LlamaCppOptions) -> None:
+    if options.multimodal_projector:
+        raise NotSupported(
+            "The binding llama_cpp reads no images; launch with multimodal_projector='' for text alone, or install "
+            "xllamacpp and launch with binding=xllamacpp.",
+            param="multimodal_projector",
+        )
     given = {
         "model_draft": bool(options.model_draft),
         "cache_ram_mib": bool(options.cache_ram_mib),

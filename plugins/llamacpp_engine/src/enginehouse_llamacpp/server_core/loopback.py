@@ -1,4 +1,4 @@
-"""Answers in one piece, each over a connection of its own to the library's HTTP server.
+"""Answers over connections to the library's HTTP server, one each: those in one piece, and those about images.
 
 So no token of theirs waits for the interpreter's lock, and the library can be told that nobody waits any more.
 """
@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterator
 from typing import NamedTuple, cast
 
 import msgspec
 
 from enginehouse.sdk import EngineFailed
 
-from ..chunks import Chunk
+from ..chunks import Chunk, Fault
 
 CONNECT_SECONDS = 10.0  # the server is in this process: it answers at once, or its threads are all taken
+_END = b"\r\n"
 _HEAD_END = b"\r\n\r\n"
+_EVENT_END = b"\n\n"
 _read = msgspec.json.Decoder(Chunk).decode
 
 
@@ -77,52 +80,100 @@ class Turn:
             turns.give_back()
 
 
-class WholeCall(asyncio.Protocol):
+class LoopbackCall(asyncio.Protocol):
     """Made by `open_call`. The server closes the connection behind its answer; the call's turn ends with it."""
 
     def __init__(self, turn: Turn) -> None:
         self._turn = turn
-        self._answer = bytearray()
-        self._ended = asyncio.Event()
-        self._taken = False
+        self._response = _Response()
+        self._came = asyncio.Event()
+        self._ended = False
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
 
     def data_received(self, data: bytes) -> None:
-        self._answer += data
+        self._response.add(data)
+        if self._response.is_stream:
+            self._came.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._ended.set()
+        self._ended = True
+        self._came.set()
         self._turn.end()
 
     async def batch(self) -> list[Chunk]:
-        """The answer, once. Raises EngineFailed for what is none."""
-        await self._ended.wait()
-        if self._taken:
-            return []
-        self._taken = True
-        _, _, content = bytes(self._answer).partition(_HEAD_END)
-        try:
-            return [_read(content)]
-        except msgspec.DecodeError as error:
-            said = content[:200].decode(errors="replace")
-            raise EngineFailed(f"llama.cpp's own server broke off, or answered what is no JSON: {said!r}") from error
+        """Waits for chunks; gives all that have come, none when the answer has ended. Raises EngineFailed."""
+        while True:
+            await self._came.wait()
+            ended = self._ended
+            if not ended:
+                self._came.clear()
+            if (chunks := self._response.take(ended)) or ended:
+                return chunks
 
     def close(self) -> None:
-        """The library looks once a second whether anybody waits, and frees the slot then."""
+        """The library frees the slot at its next token, or of an answer in one piece within a second."""
         if self._transport is not None:
             self._transport.abort()
         self._turn.end()
 
 
-async def open_call(door: Door, path: str, body: bytes, turn: Turn) -> WholeCall:
+class _Response:
+    """HTTP/1.1 as it comes: a head, then JSON in one piece, or events in chunks of whatever length."""
+
+    def __init__(self) -> None:
+        self.is_stream = False
+        self._has_head = False
+        self._raw = bytearray()
+        self._text = bytearray()
+
+    def add(self, data: bytes) -> None:
+        self._raw += data
+        if not self._has_head and (end := self._raw.find(_HEAD_END)) >= 0:
+            self._has_head = True
+            self.is_stream = b"text/event-stream" in self._raw[:end].lower()
+            del self._raw[: end + len(_HEAD_END)]
+
+    def take(self, ended: bool) -> list[Chunk]:
+        """What is complete and has not been taken. Raises EngineFailed for what is no answer."""
+        try:
+            if self.is_stream:
+                self._unpack()
+                return list(self._events())
+            raw, self._raw = bytes(self._raw), bytearray()
+            return [_read(raw)] if ended and (raw or not self._has_head) else []
+        except (msgspec.DecodeError, ValueError) as error:
+            raise EngineFailed(f"llama.cpp's own server broke off, or answered what is no JSON: {error}.") from error
+
+    def _unpack(self) -> None:
+        at = 0
+        while (line := self._raw.find(_END, at)) >= 0:
+            end = line + 2 + int(bytes(self._raw[at:line]).partition(b";")[0], 16)
+            if len(self._raw) < end + 2:
+                break
+            self._text += self._raw[line + 2 : end]
+            at = end + 2
+        del self._raw[:at]
+
+    def _events(self) -> Iterator[Chunk]:
+        *events, rest = bytes(self._text).split(_EVENT_END)
+        self._text[:] = rest
+        for event in events:
+            kind, _, data = event.partition(b": ")
+            if kind == b"data" and data.startswith(b"{"):  # else a ping, or the word for the end
+                yield _read(data)
+            elif kind == b"error":
+                yield Chunk(error=msgspec.json.decode(data, type=Fault))
+
+
+async def open_call(door: Door, path: str, body: bytes, turn: Turn) -> LoopbackCall:
     """Sends a request. Raises EngineFailed, and has ended the turn then."""
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             transport, call = await asyncio.get_running_loop().create_connection(
-                lambda: WholeCall(turn), door.host, door.port
+                lambda: LoopbackCall(turn), door.host, door.port
             )
     except BaseException as error:
         turn.end()
