@@ -90,6 +90,12 @@ def test_any_function_is_a_model(begin: Any) -> None:
     assert worker.refusal()[0] == 400
 
 
+def test_a_coroutine_is_awaited(begin: Any) -> None:
+    arguments = {"function": "odd_launchers:slowly"}
+    worker = begin("enginehouse_flexible.launchers.function:launcher", registered=arguments).ready()
+    assert worker.result("loud") == "LOUD"
+
+
 def test_the_echo_needs_no_library(begin: Any) -> None:
     worker = begin("enginehouse_flexible.launchers.transformers:launcher", registered='{"task": "mock"}').ready()
     assert worker.result(a=1, b="x") == {"a": 1, "b": "x"}

@@ -4,6 +4,7 @@ memory. What a process cannot mend in itself, a call that never returns, ends th
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import threading
 from collections import deque
@@ -61,7 +62,7 @@ class Crew:
 
     async def _work(self) -> None:
         """One lane: does what waits until nothing does."""
-        while (jobs := self._next()) and not self._leaving:
+        while not self._leaving and (jobs := self._next()):
             shift = Shift(self._model, self._launcher, jobs)
             if not await shift.ends(self._limits.infer_seconds):
                 self._give_up(jobs)
@@ -156,7 +157,7 @@ class Shift:
         yield from ((job, error) for job in self._jobs)
 
     def _one(self, job: Job) -> None:
-        result = self._model.infer(*job.call.args, **job.call.kwargs)
+        result = settled(self._model.infer(*job.call.args, **job.call.kwargs))
         self._stay()
         if not isinstance(result, Iterator):
             self._hand(job, result)
@@ -173,7 +174,7 @@ class Shift:
                 close()
 
     def _together(self) -> None:
-        results = self._model.infer_batch([job.call for job in self._jobs])
+        results = settled(self._model.infer_batch([job.call for job in self._jobs]))
         self._stay()
         if len(results) != len(self._jobs):
             raise EngineFailed(
@@ -210,6 +211,11 @@ class Shift:
         except BaseException as error:  # noqa: BLE001 - the model is foreign code, and may even leave
             return as_failure(error, self._launcher)
         return None
+
+
+def settled(made: Any) -> Any:
+    """What a coroutine comes to, in a loop of its own: a model's methods may be `async`. Anything else as it is."""
+    return asyncio.run(made) if inspect.iscoroutine(made) else made
 
 
 def as_failure(error: BaseException, launcher: str) -> Exception:

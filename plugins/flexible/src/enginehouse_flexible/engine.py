@@ -9,7 +9,7 @@ from typing import Any
 from enginehouse.sdk import BadRequest, EngineContext, LaunchFailed
 
 from .building import build
-from .crew import Crew, Limits
+from .crew import Crew, Limits, settled
 from .jobs import Job
 from .model import Call
 from .requests import InferRequest
@@ -31,7 +31,7 @@ class FlexibleEngine:
         self._model = build(self._context)
         self._context.report(0.1, "loading")
         try:
-            self._model.load()
+            settled(self._model.load())
         except SystemExit as error:
             raise LaunchFailed(f"Launcher {self._name}: load() called sys.exit({error.code!r}).") from error
         options = self._context.options

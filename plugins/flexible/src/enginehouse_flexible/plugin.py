@@ -68,7 +68,7 @@ def enginehouse_launchers() -> tuple[LauncherSpec, ...]:
             name="modelscope",
             launcher=f"{LAUNCHERS}.modelscope:launcher",
             aliases=(f"{THEIRS}.modelscope",),
-            requirements=("modelscope>=1.20",),
+            requirements=("modelscope[framework]>=1.20", "pillow>=10"),
             summary="A pipeline of ModelScope's library",
         ),
         LauncherSpec(

@@ -121,8 +121,9 @@ def add(a: float, b: float = 1.0) -> float:
     return a + b
 
 
-async def slowly() -> None:
+async def slowly(text: str) -> str:
     await asyncio.sleep(0)
+    return text.upper()
 
 
 not_callable = 5

@@ -22,7 +22,8 @@ class Detector(FlexibleModel):
 
     def infer(self, source: str, **kwargs: Any) -> list[Any]:
         """What is found in each picture, as the library writes it. source: base64 or a data URL."""
-        results = self._model(read_picture(source).convert("RGB"), device=self._device, **kwargs)
+        arguments = {"device": self._device, "verbose": False, **kwargs}
+        results = self._model(read_picture(source).convert("RGB"), **arguments)
         return [json.loads(result.to_json()) for result in results]
 
 
