@@ -153,6 +153,8 @@ def test_the_shelf_keeps_one_version_and_sweeps_the_others(tmp_path: Path) -> No
     )
     for one in (first, second):
         shelf.site(one).mkdir(parents=True)
+    examined = shelf.root / ".examined" / "abc"
+    examined.mkdir(parents=True)
     shelf.keep(first)
     shelf.keep(second)
     assert shelf.installed() == (second,) and shelf.find("a-plugin") == second
@@ -162,6 +164,7 @@ def test_the_shelf_keeps_one_version_and_sweeps_the_others(tmp_path: Path) -> No
     assert not shelf.site(first).exists() and shelf.site(second).is_dir()
     shelf.drop("a_plugin")
     shelf.sweep([])
+    assert examined.is_dir(), "what somebody is looking at stays"
     assert shelf.installed() == () and not list(shelf.root.glob("a-plugin*"))
 
 

@@ -280,3 +280,11 @@ def test_what_plugins_say_of_requirements_is_added_and_what_is_wrong_is_left_out
     assert "no requirement" in (record(census, "mumbles").reason or "")
     assert "must give Requirements" in (record(census, "lists").reason or "")
     assert record(census, "mumbles").state == "loaded"
+
+
+def test_a_hook_that_wraps_others_or_takes_too_much_is_refused(settings: Settings, install_plugin) -> None:
+    install_plugin("wraps", GOOD.replace("@hookimpl", "@hookimpl(wrapper=True)"))
+    install_plugin("greedy", GOOD.replace("enginehouse_engines()", "enginehouse_engines(server)"))
+    census = load_plugins(settings)
+    assert "wraps other plugins' answers" in (record(census, "wraps").reason or "")
+    assert "enginehouse_engines takes server" in (record(census, "greedy").reason or "")

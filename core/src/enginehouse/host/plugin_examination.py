@@ -19,6 +19,7 @@ from ..sdk.plugin_packages import PackageFound, PackageOrder, PackageOutcome
 from .certificates import CertificateView
 from .children import Child, bare_environment, run_child
 from .contributions import Claim, Contributions
+from .home import write_whole
 from .plugin_loading import PluginRecord
 from .plugin_probe import Probed
 from .plugin_shelf import EXAMINED, Shelf
@@ -241,7 +242,9 @@ def _kept(wish: PluginSource, found: PackageFound, probed: list[Probed], shelf: 
 
 def _keep(kept: Kept, folder: Path, shelf: Shelf) -> None:
     """Under its digest, whole: a folder is renamed when everything is in it."""
-    (folder / RESULT_FILE).write_bytes(msgspec.json.encode(kept))
     place = shelf.root / EXAMINED / kept.examination.digest
-    shutil.rmtree(place, ignore_errors=True)
+    if place.is_dir():  # of these very files; somebody may be installing them
+        write_whole(place / RESULT_FILE, msgspec.json.encode(kept))
+        return os.utime(place)
+    (folder / RESULT_FILE).write_bytes(msgspec.json.encode(kept))
     folder.rename(place)

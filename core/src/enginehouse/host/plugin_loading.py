@@ -215,15 +215,24 @@ def _imported(look: Look, steps: Steps) -> Met:
 
 def _hook_functions(module: ModuleType) -> dict[str, Callable[..., Any]]:
     """The hooks that a module implements. Raises InvalidSpec for one that does not exist, or takes too much."""
-    found = {name: value for name, value in vars(module).items() if callable(value) and hasattr(value, _MARK)}
-    for name, function in found.items():
-        spec = getattr(hooks, name, None)
-        if spec is None:
-            raise InvalidSpec(f"It implements {name!r}, which is no hook; see the reference of hooks.")
-        extra = sorted(set(_arguments(function)) - set(_arguments(spec)))
-        if extra:
-            raise InvalidSpec(f"{name} takes {', '.join(extra)}, which it is not given: {', '.join(_arguments(spec))}.")
+    found: dict[str, Callable[..., Any]] = {}
+    for name, value in vars(module).items():
+        options = getattr(value, _MARK, None) if callable(value) else None
+        if isinstance(options, dict):
+            _check_hook(name, value, options)
+            found[name] = value
     return found
+
+
+def _check_hook(name: str, function: Callable[..., Any], options: dict[str, Any]) -> None:
+    spec = getattr(hooks, name, None)
+    if spec is None:
+        raise InvalidSpec(f"It implements {name!r}, which is no hook; see the reference of hooks.")
+    if options["wrapper"] or options["hookwrapper"]:
+        raise InvalidSpec(f"{name} wraps other plugins' answers; a hook here answers for its own plugin.")
+    extra = sorted(set(_arguments(function)) - set(_arguments(spec)))
+    if extra:
+        raise InvalidSpec(f"{name} takes {', '.join(extra)}, which it is not given: {', '.join(_arguments(spec))}.")
 
 
 def _arguments(function: Callable[..., Any]) -> tuple[str, ...]:

@@ -110,11 +110,13 @@ class Shelf:
     def sweep(self, in_use: Collection[str]) -> None:
         """Removes folders that nobody refers to: neither the list nor `in_use`, paths of those that workers have."""
         kept = {self.site(one) for one in self.installed()} | {Path(path) for path in in_use}
-        for folder in self.root.glob("*/*") if self.root.is_dir() else ():
-            if folder not in kept:
-                shutil.rmtree(folder, ignore_errors=True)
-        for parent in self.root.glob("*") if self.root.is_dir() else ():
-            if parent.is_dir() and not any(parent.iterdir()):
+        for parent in list(self.root.iterdir()) if self.root.is_dir() else ():
+            if not parent.is_dir() or parent.name == EXAMINED:
+                continue
+            for folder in parent.iterdir():
+                if folder not in kept:
+                    shutil.rmtree(folder, ignore_errors=True)
+            if not any(parent.iterdir()):
                 parent.rmdir()
 
     def _others(self, distribution: str) -> list[Shelved]:

@@ -65,11 +65,13 @@ async def _replace(standing: Standing, around: Around, place: Place, plan: Plan)
         if worker is None:
             raise LaunchFailed(f"The new worker of replica {place.replica_id} died before its first request.")
         await try_worker(worker.order.socket, standing.uid, plan.tasks)
-        if standing.stopping or place.replica_id not in standing.crew:
-            raise Cancelled(f"{standing.uid!r} was ended or unloaded while it was renewed.")
+        if standing.stopping:
+            raise Cancelled(f"{standing.uid!r} was ended while it was renewed.")
     except BaseException:  # also when cancelled: no worker stays that nobody asks
         await standing.crew.dismiss(understudy)
         raise
+    if place.replica_id not in standing.crew:  # unloaded, or given up: what comes next is planned anew
+        return await standing.crew.dismiss(understudy)
     standing.crew.promote(understudy, standing.ground.settings.retire_seconds)
     take_stock(standing)
     standing.woken.set()  # its task waits for another worker from now on
