@@ -49,17 +49,11 @@ def contributions(*engines: EngineSpec, model: ModelFamily | None = None) -> Con
     return made
 
 
-def choose(
-    model: ModelFamily | None = None,
-    supply: Supply = MAKES,
-    engine: EngineSpec = ENGINE,
-    device: str = "cpu",
-    **launch: Any,
-) -> Chosen:
+def choose(model: ModelFamily | None = None, supply: Supply = MAKES, **launch: Any) -> Chosen:
     model = model or family()
     request = parse_launch({"model_name": "m", **launch})
-    case = Case(request=request, family=model, variant=VARIANT, engine=engine, device=device)
-    return choose_environment(case, Place(contributions(engine, model=model), MACHINE, supply))
+    case = Case(request=request, family=model, variant=VARIANT, engine=ENGINE, device="cpu")
+    return choose_environment(case, Place(contributions(model=model), MACHINE, supply))
 
 
 def with_requirements(**said: Any) -> Supply:

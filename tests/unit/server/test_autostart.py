@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 
+import msgspec
 import pytest
+
+from enginehouse.host.environments.shelf import EnvironmentRecord
+from enginehouse.sdk import Lock
 
 FAKE = {"model_name": "fake-model", "model_engine": "fake"}
 
@@ -119,13 +125,25 @@ async def test_launches_of_before(gateway):
         assert (await call(gateway, "POST", "/v1/launch_history", wrong))[0] == 400
 
 
+def stand(home: Path, digest: str) -> Path:
+    """A complete environment without anything in it."""
+    lock = Lock(python="3.11.9", platform="linux-x86_64", accelerator="cpu", packages=())
+    sizes = {"seconds": 1.0, "size_bytes": 1, "own_bytes": 1}
+    record = EnvironmentRecord(
+        digest=digest, provisioner="uv", lock=lock, made_ts=1.0, engine="vllm", asked_by="m", **sizes
+    )
+    folder = home / "environments" / digest
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin" / "python").symlink_to(sys.executable)
+    (folder / "environment.json").write_bytes(msgspec.json.encode(record))
+    return folder
+
+
 async def test_environments(gateway, settings):
     assert await gateway.get("/v1/virtualenvs") == (200, {"list": []})
     assert (await call(gateway, "DELETE", "/v1/virtualenvs"))[0] == 400
     assert await call(gateway, "DELETE", "/v1/virtualenvs?model_name=m") == (200, {"result": False})
-    folder = settings.home / "environments" / "m" / "vllm"
-    folder.mkdir(parents=True)
-    (folder / "pyvenv.cfg").write_text("version = 3.11.9\n")
+    folder = stand(settings.home, "ab" * 20)
     _, answer = await gateway.get("/v1/virtualenvs?model_name=m")
     assert answer["list"][0] == {
         "model_name": "m",
@@ -136,4 +154,5 @@ async def test_environments(gateway, settings):
         "actor_ip_address": "127.0.0.1",
     }
     assert (await gateway.get("/v1/virtualenvs?model_engine=other"))[1] == {"list": []}
+    assert await call(gateway, "DELETE", "/v1/virtualenvs?model_name=m&python_version=3.12") == (200, {"result": False})
     assert await call(gateway, "DELETE", "/v1/virtualenvs?model_name=m") == (200, {"result": True})

@@ -42,6 +42,8 @@ COMMANDS = {
     "vllm-models": "List the models that vLLM can run.",
     "cached": "List downloaded weights.",
     "remove-cache": "Remove downloaded weights.",
+    "env": "Look at environments, make, carry and remove them.",
+    "bundle": "Carry a model's environment to a machine without an index.",
     "keys": "Make, list and revoke keys.",
     "login": "Keep a key for a server.",
     "plugins": "List plugins, install, upgrade, remove, block them.",

@@ -26,6 +26,8 @@ class EnvironmentOutlook(msgspec.Struct, frozen=True, kw_only=True):
 
     reason: why this provisioner. interpreter: None while the environment is not made. indexes: where packages come
     from, without credentials; None where nothing is installed. notes: of wishes that came to nothing, or to less.
+    locked: whether it is known to which packages it comes; then digest names the environment of so many packages, and
+    exists says whether it stands. All None where none is made.
     """
 
     provisioner: str
@@ -37,6 +39,10 @@ class EnvironmentOutlook(msgspec.Struct, frozen=True, kw_only=True):
     accelerator: str = "cpu"
     indexes: PackageIndexes | None = None
     notes: tuple[str, ...] = ()
+    locked: bool | None = None
+    digest: str | None = None
+    exists: bool | None = None
+    packages: int | None = None
 
 
 def foresee_environment(

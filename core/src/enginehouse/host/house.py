@@ -13,8 +13,11 @@ from .adoption import adopt_workers
 from .autostart import Autostart
 from .contributions import Contributions
 from .deployments import Deployments
+from .environments.acts import Ground as EnvironmentGround
+from .environments.care import EnvironmentCare
 from .environments.holding import sweep
 from .environments.shelf import Shelf
+from .environments.works import Works
 from .ground import Ground
 from .home import held_home, private_folder
 from .kept_responses import KeptResponses
@@ -50,6 +53,7 @@ class House(msgspec.Struct, frozen=True):
     responses: KeptResponses
     autostart: Autostart
     launch_history: LaunchHistory
+    environments: EnvironmentCare
 
     @property
     def catalog(self) -> Contributions:
@@ -92,6 +96,13 @@ async def open_house(settings: Settings, departure: Departure | None = None) -> 
                 rooms=Rooms(settings),
             )
             deployments = Deployments(ground)
+            care = EnvironmentCare(
+                EnvironmentGround(census, settings),
+                store,
+                registrations,
+                ground.plan,
+                Works(settings.environment_seconds),
+            )
             declared, found = await adopt_workers(settings, store, await store.declared())
             installer = PluginInstaller(settings, census, deployments)
             installer.sweep(found.plans.values())
@@ -112,8 +123,10 @@ async def open_house(settings: Settings, departure: Departure | None = None) -> 
                         responses=KeptResponses(store, settings.responses_kept, settings.responses_seconds),
                         autostart=autostart,
                         launch_history=LaunchHistory(store),
+                        environments=care,
                     )
             finally:
+                await care.works.close()
                 await autostart.close()
                 await deployments.close(departure.leave_workers)
         finally:

@@ -11,7 +11,8 @@ import msgspec
 
 from ..sdk import EngineSpec, Variant
 from .environment_need import Case as EnvironmentCase
-from .environment_outlook import EnvironmentOutlook, foresee_environment
+from .environment_outlook import EnvironmentOutlook, foresee_environment, requirement_states
+from .environments.acts import Ground, find_lock, makes, whole_need
 from .fitting import Case, Fit, estimate_case, find_alternatives, fit
 from .knowledge import gather_knowledge
 from .launch_request import LaunchRequest
@@ -59,7 +60,27 @@ async def foretell(request: LaunchRequest, census: PluginCensus, settings: Setti
     """What a launch would do. Nothing is written, fetched or started. Raises what the launch would raise."""
     known = await gather_knowledge(census, settings, request)
     plan = make_plan(request, known)
-    return await asyncio.to_thread(look_ahead, plan, known, settings.home)
+    outlook = await asyncio.to_thread(look_ahead, plan, known, settings.home)
+    seen = await _with_lock(outlook.environment, plan, Ground(census, settings))
+    return msgspec.structs.replace(outlook, environment=seen)
+
+
+async def _with_lock(seen: EnvironmentOutlook, plan: Plan, ground: Ground) -> EnvironmentOutlook:
+    """With what is known of the environment that would be made."""
+    if not makes(plan.environment, ground).resolve:
+        return seen
+    found = await find_lock(await whole_need(plan, ground), ground)
+    if found is None:
+        return msgspec.structs.replace(seen, locked=False, exists=False)
+    return msgspec.structs.replace(
+        seen,
+        locked=True,
+        digest=found.digest,
+        exists=found.exists,
+        packages=len(found.lock.packages),
+        interpreter=str(ground.shelf.python(found.digest)) if found.exists else None,
+        requirements=tuple(requirement_states(plan.environment.requirements, found.versions())),
+    )
 
 
 def look_ahead(plan: Plan, known: Knowledge, home: Path) -> Outlook:

@@ -35,6 +35,7 @@ from . import (
     responses,
     tasks,
     versions,
+    virtualenvs,
 )
 from .arrivals import read_heading
 from .errors import handle_errors, send_error
@@ -113,6 +114,7 @@ def _build_rest(grounds: Grounds, relay: Relay) -> FastAPI:
     app.include_router(autostart.router)
     app.include_router(launch_history.router)
     app.include_router(environments.router)
+    app.include_router(virtualenvs.router)
     app.include_router(engines.router)
     app.include_router(registrations.router)
     app.include_router(tasks.router)

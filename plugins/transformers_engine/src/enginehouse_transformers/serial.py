@@ -30,6 +30,7 @@ class SerialBatch:
         accepted = inspect.signature(model.forward).parameters
         self._cache = next((name for name in _CACHES if name in accepted), None)
         self._more = {"logits_to_keep": 1} if "logits_to_keep" in accepted else {}
+        self._is_told_where = self._cache == "cache_params" and "cache_position" in accepted  # as in transformers 4
 
     def joining(self) -> list[Sequence]:
         return list(self._joining)
@@ -65,6 +66,8 @@ class SerialBatch:
         has_past = sequence.past is not None
         ids = torch.tensor([sequence.ids[-1:] if has_past else sequence.ids], device=self._model.device)
         known = {self._cache: sequence.past} if self._cache and has_past else {}
+        if has_past and self._is_told_where:
+            known["cache_position"] = torch.tensor([len(sequence.ids) - 1], device=self._model.device)
         self._adapters.use([sequence.adapter])
         out = self._model(input_ids=ids, use_cache=self._cache is not None, **known, **self._more)
         sequence.past = out.get(self._cache) if self._cache else None

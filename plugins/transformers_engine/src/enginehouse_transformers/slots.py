@@ -66,6 +66,10 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
     def get_max_length(self) -> int:
         return -1
 
+    def get_max_cache_shape(self) -> int:
+        """The same, as transformers 4 calls it."""
+        return -1
+
     def resize(self) -> None:
         """Grows to the store's size, keeping what is there."""
         if self.keys is not None and self.values is not None:

@@ -71,6 +71,11 @@ def _plan_rows(plan: Json) -> Iterator[Row]:
 
 def _environment_rows(environment: Json) -> Iterator[Row]:
     yield "environment", f"{environment['provisioner']}. {environment['reason']}"
+    if environment["locked"]:
+        there = "is here" if environment["exists"] else "is not made yet"
+        yield "locked", f"{environment['packages']} packages; {environment['digest'][:12]} {there}"
+    elif environment["locked"] is False:
+        yield "locked", "not yet: the launch resolves it (or `enginehouse env lock`)"
     if environment["interpreter"]:
         yield "python", environment["interpreter"]
     yield "requirements", ", ".join(map(_requirement, environment["requirements"])) or "none"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from ..call import Call
-from ..calls import cluster, declarations, keys, models, plugins, registrations, tasks, weights
+from ..calls import cluster, declarations, environments, keys, models, plugins, registrations, tasks, weights
 from ..connection import client_key, dress, handle_kind
 from ..contributed import contributed_handles
 from .handles import AsyncModelHandle, handle_class
@@ -88,6 +88,19 @@ class AsyncClient:
     remove_plugin = _method(plugins.remove_plugin)
     block_plugin = _method(plugins.block_plugin)
     unblock_plugin = _method(plugins.unblock_plugin)
+
+    list_environments = _method(environments.list_environments)
+    get_environment = _method(environments.get_environment)
+    lock_environment = _method(environments.lock_environment)
+    build_environment = _method(environments.build_environment)
+    collect_environments = _method(environments.collect_environments)
+    export_environment = _method(environments.export_environment)
+    import_environment = _method(environments.import_environment)
+    verify_environment = _method(environments.verify_environment)
+    create_bundle = _method(environments.create_bundle)
+    load_bundle = _method(environments.load_bundle)
+    get_environment_work = _method(environments.get_environment_work)
+    cancel_environment_work = _method(environments.cancel_environment_work)
 
     create_key = _method(keys.create_key)
     list_keys = _method(keys.list_keys)

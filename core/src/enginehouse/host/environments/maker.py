@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from ...sdk import CannotRun, Conflict, EnginehouseError, Environment, LaunchFailed, Lock, Step
+from ...sdk import CannotRun, Conflict, EnginehouseError, Environment, LaunchFailed, Lock, PackageIndexes, Step
 from ..home import write_whole
 from ..targets import resolve as find
 from .errands import Errand, Failed, Locked, Made, Outcome, Provided, Resolved, Said, Stepped
@@ -118,6 +118,7 @@ def _build(errand: Errand, lock: Lock, shelf: Shelf, space: Path, mouth: Mouth) 
         own_bytes=size.own,
         engine=errand.need.engine,
         asked_by=errand.asked_by,
+        need=msgspec.structs.replace(errand.need, indexes=PackageIndexes()),
         records=read_records(folder),
     )
     write_whole(folder / MARK, msgspec.json.encode(record))

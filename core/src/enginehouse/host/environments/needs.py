@@ -94,8 +94,13 @@ def memory_name(need: EnvironmentNeed) -> str:
 
 
 def recall_lock(shelf: Shelf, need: EnvironmentNeed) -> Lock | None:
-    """What this need was resolved to before, from the same indexes."""
-    return _read(shelf.locks / f"{memory_name(need)}.json", Lock)
+    """What somebody took in for this need, else what it was resolved to before, from the same indexes."""
+    return _read(_pinned(shelf, need), Lock) or _read(shelf.locks / f"{memory_name(need)}.json", Lock)
+
+
+def pin_lock(shelf: Shelf, need: EnvironmentNeed, lock: Lock) -> None:
+    """So that launches of this need get this lock, whatever the indexes say by now."""
+    _write(_pinned(shelf, need), lock)
 
 
 def remember_lock(shelf: Shelf, need: EnvironmentNeed, lock: Lock) -> None:
@@ -105,7 +110,12 @@ def remember_lock(shelf: Shelf, need: EnvironmentNeed, lock: Lock) -> None:
 
 def forget_lock(shelf: Shelf, need: EnvironmentNeed) -> None:
     """So that the next launch resolves anew."""
+    _pinned(shelf, need).unlink(missing_ok=True)
     (shelf.locks / f"{memory_name(need)}.json").unlink(missing_ok=True)
+
+
+def _pinned(shelf: Shelf, need: EnvironmentNeed) -> Path:
+    return shelf.locks / f"{fingerprint(need)}.json"
 
 
 def recall_failure(shelf: Shelf, need: EnvironmentNeed) -> Failure | None:

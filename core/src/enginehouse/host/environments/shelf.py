@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from ...sdk import Lock
+from ...sdk import EnvironmentNeed, Lock
 
 MARK = "environment.json"
 BUILDING, REMOVING = ".building-", ".removing-"
@@ -30,6 +30,7 @@ class EnvironmentRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What `environment.json` holds. Times in seconds since 1970.
 
     asked_by: the model for which it was made. own_bytes: of size_bytes, those that no other environment shares.
+    need: for which it was made first, without indexes.
     records: SHA-256 of each distribution's RECORD file, by its path in the environment.
     """
 
@@ -42,6 +43,7 @@ class EnvironmentRecord(msgspec.Struct, frozen=True, kw_only=True):
     own_bytes: int
     engine: str
     asked_by: str
+    need: EnvironmentNeed | None = None
     records: dict[str, str] = {}
 
 
