@@ -83,7 +83,7 @@ def _argv(order: WorkerOrder, runner: RunnerOrder, options: VllmOptions) -> Iter
 
 def _device_flags(order: WorkerOrder, runner: RunnerOrder, options: VllmOptions, model: Path) -> Iterator[str]:
     on_cpu = runner.device == "cpu"
-    if on_cpu and (size := head_size(model)) is not None and size not in HEAD_SIZES and "generate" in runner.tasks:
+    if on_cpu and (size := head_size(model)) is not None and size not in HEAD_SIZES:
         raise CannotRun(
             f"vLLM cannot run this model on a CPU: its attention heads have {size} numbers, and there is code for "
             f"{', '.join(map(str, HEAD_SIZES))} only. Launch it with the engine transformers."
@@ -155,6 +155,8 @@ def _variables(runner: RunnerOrder) -> dict[str, str]:
     if runner.device == "cpu":
         # nobind: bound to cores, two workers of one machine would sit on the same ones.
         said["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
+        # One core is left to the process that speaks HTTP, as vLLM's own binding would leave it.
+        said["OMP_NUM_THREADS"] = str(max(1, len(os.sched_getaffinity(0)) - 1))
         said["VLLM_TARGET_DEVICE"] = "cpu"
         said["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # else vLLM takes `uni` for `mp` on a CPU
     return said

@@ -11,7 +11,6 @@ from enginehouse.sdk import Constraint, GenerateRequest, Message, Sampling, Tool
 
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 WHOLE_INTERVAL = 1_000_000  # tokens a chunk: where the caller waits for all of it, the first alone, then the rest
-WHITESPACE = r"( |\n[ \t]{0,32})?"  # between tokens of JSON: compact, spaced or indented, but never without end
 _KINDS = {"json_schema": "json", "regex": "regex", "choice": "choice", "grammar": "grammar"}
 _ROLES = {"developer": "system", "function": "tool"}  # OpenAI's younger and older names for what templates know
 
@@ -102,12 +101,10 @@ def _constraint(constraint: Constraint) -> dict[str, Any]:
 
 
 def _json(constraint: Constraint) -> dict[str, Any]:
-    """What guidance reads beside the schema: as the engine transformers has it, so that answers are spelled alike."""
-    return {
-        "whitespace_pattern": WHITESPACE if constraint.whitespace is None else constraint.whitespace,
-        "whitespace_flexible": True,
-        "item_separator": ",",
-        "key_separator": ":",
-        "lenient": False,
-        "coerce_one_of": False,
-    }
+    """What guidance reads beside the schema: one space after commas and colons, unless the request says otherwise.
+
+    A pattern of its own it may repeat without end (seen with llguidance 1.7), so none is given that nobody asked for.
+    """
+    if constraint.whitespace is None:
+        return {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+    return {"whitespace_flexible": True, "whitespace_pattern": constraint.whitespace}

@@ -25,11 +25,17 @@ from enginehouse.sdk import BadRequest, EngineFailed, LaunchFailed, WorkerOrder
 from enginehouse.sdk.logs import begin_logging
 
 from .arguments import TEMPLATE_FILE, apply_variables, launch_of, options_of
+from .leaving import told
 
 ORDER = "ENGINEHOUSE_VLLM_ORDER"  # as in wire.py, which is imported only by vLLM
 LOG_BYTES = 400_000  # of the worker's log, in which the engine's process said why it failed
 _CAUSE = re.compile(r"(?:\w+\.)*(\w+(?:Error|Exception|Exit)): (.+)")
-_VAGUE = ("Engine core initialization failed", "Worker failed with error", "WorkerProc initialization failed")
+_VAGUE = (
+    "EngineCore encountered an issue",
+    "Engine core initialization failed",
+    "Worker failed with error",
+    "WorkerProc initialization failed",
+)
 _log = logging.getLogger(__name__)
 
 
@@ -62,6 +68,9 @@ def _serve(order: WorkerOrder, folder: Path) -> None:
     remove(order.socket)
     _log.info("vLLM is started with: %s", " ".join(launch.argv))
     _run(launch.argv)
+    if not told.is_set():
+        cause = _cause(folder / "worker.log") or "it does not say why; see the worker's log"
+        raise EngineFailed(f"vLLM's engine ended by itself: {cause}")
 
 
 def _run(argv: Sequence[str]) -> None:

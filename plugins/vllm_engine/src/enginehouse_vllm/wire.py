@@ -30,6 +30,7 @@ from .arguments import options_of
 from .checkpoint import default_sampling, read_json
 from .inside import Application as Asgi
 from .inside import Inside, Message, Receive, Send
+from .leaving import told
 from .model_server import OWN_FIELDS, Facts, ModelServer
 from .options import VllmOptions
 from .own_fields import own_fields
@@ -129,6 +130,7 @@ class Wire:
         await send({"type": "http.response.body", "body": body})
 
     def _told_to_leave(self) -> None:
+        told.set()
         if self._draining is None:
             self._draining = asyncio.ensure_future(self._leave())
 
