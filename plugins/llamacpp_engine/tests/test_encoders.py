@@ -215,3 +215,27 @@ async def test_a_reranker_makes_no_answers(ranker: Path, start: Any, ask: Any) -
     engine = await start(ranker, context={"tasks": ("rerank",)})
     with pytest.raises((EngineFailed, NotSupported), match=r"logits|answers"):
         await ask(engine, "hello")
+
+
+def test_rerankers_through_the_whole_house(house: Any, ranker: Path) -> None:
+    """Under a name that a plugin knows with other weights, and under one that nobody knows."""
+    for name in ("shunter", "my-ranker"):
+        launch = {"model_name": name, "model_type": "rerank", "model_path": str(ranker)}
+        plan = house.client.post("/v1/models", params={"dry_run": "true"}, json=launch).json()
+        assert plan["model_engine"] == "llama.cpp"
+        assert any("llama" in state["requirement"] for state in plan["environment"]["requirements"])
+        launched = house.client.post("/v1/models", json=launch)
+        assert launched.status_code == 200, launched.text
+        asked = {
+            "model": launched.json()["model_uid"],
+            "query": QUERY,
+            "documents": list(DOCUMENTS),
+            "return_len": True,
+        }
+        answer = house.client.post("/v1/rerank", json=asked).json()
+        assert answer["results"][0]["index"] == 0 and answer["results"][0]["relevance_score"] > 0.9
+        assert answer["results"][-1]["relevance_score"] < 0.1 and answer["meta"]["tokens"]["input_tokens"] > 50
+    long = house.client.post("/v1/rerank", json={**asked, "documents": ["a", LONG]}).json()
+    assert "1" in long["meta"]["warnings"][0]
+    refused = house.client.post("/v1/rerank", json={**asked, "documents": [LONG], "truncate": False})
+    assert refused.status_code == 400 and "documents[0]" in refused.text

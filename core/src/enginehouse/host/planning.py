@@ -179,8 +179,8 @@ def _is_there(place: Path) -> bool:
 def _at_path(place: Path, family: ModelFamily, request: LaunchRequest) -> ModelFamily:
     """A known family whose weights lie elsewhere: unless the launch says which variant these are, their files do."""
     said = request.model_format or request.quantization or request.model_size_in_billions
-    tells = place.suffix.lower() == ".gguf" or (place / "config.json").is_file()
-    if said or not tells or family.model_type != "LLM":
+    tells = place.suffix.lower() == ".gguf" or (family.model_type == "LLM" and (place / "config.json").is_file())
+    if said or not tells:
         return family
     return msgspec.structs.replace(family, variants=family_from_folder(place, family.name, family.model_type).variants)
 
