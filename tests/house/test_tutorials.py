@@ -58,3 +58,30 @@ def test_the_launcher_of_the_tutorial_works(tmp_path: Path, new_server) -> None:
     assert answer.stdout == "the lazy dog\n", answer.stderr
     sent = {"model": "spelling", "args": ["the lazi dog"], "near": 0.5}
     assert server.client.post("/v1/flexible/infers", json=sent).json() == {"text": "the lazy dog"}
+
+
+def test_the_family_of_the_tutorial_works(tmp_path: Path, new_server) -> None:
+    package, site = tmp_path / "package", tmp_path / "site"
+    package.mkdir()
+    write_files(TUTORIALS / "first-family.md", package)
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target"]
+    subprocess.run([*install, str(site), str(package)], check=True, timeout=120)
+    server = new_server(PYTHONPATH=os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]))
+    launched = server.cli("launch", "--model-name", "fireman")
+    assert launched.returncode == 0, launched.stderr
+    said = server.cli("chat", "fireman", "Hello!")
+    assert said.returncode == 0 and said.stdout.strip(), said.stderr
+    certified = server.cli("certify", "fireman", "--level", "silver")
+    assert "fireman 0.1.0: silver" in certified.stdout, certified.stderr
+
+
+def test_the_server_binary_of_the_page_works(tmp_path: Path, new_server) -> None:
+    """Installed as pip would: a package, and the metadata that names its entry point."""
+    write_files(TUTORIALS.parent / "how-to/wrap-a-server-binary.md", tmp_path)
+    info = tmp_path / "wrapped-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: wrapped\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[enginehouse]\nwrapped = wrapped.plugin\n")
+    server = new_server(PYTHONPATH=os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    uid = server.launch("wrapped-test", model_engine="wrapped")
+    assert server.complete(uid, "hello").json()["choices"][0]["text"] == "HELLO"

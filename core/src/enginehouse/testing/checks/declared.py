@@ -193,7 +193,7 @@ def estimates_memory(declared: Declared) -> None:
     require(json.loads(made.stdout.splitlines()[-1]) == [], f"import {module}", made.stdout, "no heavy library")
 
 
-@check("silver", "The light half carries types: its package holds py.typed.")
+@check("gold", "The light half carries types: its package holds py.typed.")
 def is_typed(declared: Declared) -> None:
     top = importlib.util.find_spec(declared.module.partition(".")[0])
     folders = list(top.submodule_search_locations or ()) if top else []
