@@ -19,7 +19,6 @@ from ..sdk import LaunchFailed, PackageIndexes
 
 TOLD_LINES = 20  # of what uv said, in an error: its reasons come in a tree
 TOLD_CHARACTERS = 4000
-CACHE_SECONDS = 20.0  # to say where its cache is takes milliseconds
 DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux's <sys/prctl.h>
 PROGRESS = (
     "Using Python",
@@ -68,11 +67,10 @@ def run_uv(run: UvRun, tell: Callable[[str], None] = lambda line: None) -> None:
 
 
 def uv_cache() -> Path | None:
-    """Where uv keeps what it downloads; None when somebody has said where."""
+    """Where uv keeps what it downloads; None when somebody has said where. Source: uv's reference, "Caching"."""
     if os.environ.get("UV_CACHE_DIR"):
         return None
-    told = subprocess.run([_binary(), "cache", "dir", "--no-config"], capture_output=True, timeout=CACHE_SECONDS)
-    return Path(os.fsdecode(told.stdout.strip()))
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "uv"
 
 
 def index_variables(indexes: PackageIndexes) -> dict[str, str]:
