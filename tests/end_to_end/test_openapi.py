@@ -52,7 +52,9 @@ def check(tmp_path: Path) -> Callable[..., int]:
         command = [sys.executable, "-m", "schemathesis.cli", "--config-file", "rules.toml", "run"]
         command += [f"{server.url}/openapi.json", "--generation-deterministic", "--continue-on-failure", "--no-color"]
         command += ["--request-timeout", str(REQUEST_SECONDS), "--suppress-health-check", "all"]
-        command += ["--exclude-operation-id", "end_server", "--checks", ",".join(checks), *options]
+        # of names that it met in answers it would end the server, and block the plugin that other tests need
+        command += ["--exclude-operation-id", "end_server", "--exclude-operation-id", "block_plugin"]
+        command += ["--checks", ",".join(checks), *options]
         ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=RUN_SECONDS)
         assert ran.returncode == 0, f"{ran.stdout}\n{ran.stderr}"
         assert "Traceback" not in server.log(), server.log()[-8000:]

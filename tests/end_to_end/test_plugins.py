@@ -366,3 +366,13 @@ def test_the_command_line_does_it_all(server: Any, wheels: Any) -> None:
     assert "'m'" in server.cli("plugins", "remove", "blink").stderr
     assert "Ended m." in server.cli("plugins", "remove", "blink", "--force", stdin="y\n").stderr
     assert server.cli("plugins", "show", "blink").returncode == 1
+
+
+def test_the_code_of_a_sealed_environment_is_upgraded_too(server: Any, wheels: Any) -> None:
+    """The same environment, made once; what is carried into it is the new version's."""
+    install(server, wheels.fake_engine("1.0", "one"))
+    uid = server.launch("blink-model", model_uid="m", enable_virtual_env=True)
+    assert text(server, uid) == "one"
+    upgrade(server, wheels.fake_engine("2.0", "two"))
+    assert text(server, uid) == "two"
+    assert len(list((server.home / "environments").glob("*/environment.json"))) == 1

@@ -11,7 +11,7 @@ from ..sdk import BadRequest
 RESERVED = ("families", "instance", "instances", "prompts", "summary", "update_type", "vllm-supported")
 """Words that stand in a route where a uid may stand."""
 
-_BELOW = r"progress|cancel|replicas|replicas/\d+|events|versions|auto-register|abort"
+_BELOW = r"progress|cancel|renew|replicas|replicas/\d+|events|versions|auto-register|abort"
 
 
 class Text(Convertor[str]):
