@@ -27,7 +27,7 @@ from ..files import warm
 from .loopback import Door, LoopbackCall, Turns, open_call
 from .parameters import parameters_of
 from .requests import Body, body_of
-from .streams import Mailbox, StreamCall
+from .streams import StreamCall
 
 ASK_SECONDS = 60.0  # a tokenizer needs seconds for the longest text that a request may hold
 AHEAD = 2  # calls beyond the slots, so that a slot that gets free finds the next one waiting
@@ -50,7 +50,6 @@ class Native:
         most = loading.context.options.n_parallel + AHEAD
         self._turns = Turns(most)
         self._threads = ThreadPoolExecutor(most, "llama.cpp stream")
-        self._box = Mailbox()
         self.image_mark = IMAGE_MARK if loading.context.options.multimodal_projector else ""
 
     def prepare(self, question: Question) -> Body:
@@ -59,7 +58,7 @@ class Native:
     async def ask(self, prepared: Body) -> LoopbackCall | StreamCall:
         if prepared.loopback:
             return await open_call(self._door, "/completion", prepared.content, await self._turns.take())
-        return StreamCall(self._server.handle_completions, prepared.content, self._threads, self._box)
+        return StreamCall(self._server.handle_completions, prepared.content, self._threads)
 
     def embed(self, inputs: Sequence[str | list[int]], *, normal: bool) -> Vectors:
         body = {"input": inputs, "encoding_format": "float", "embd_normalize": 2 if normal else -1}

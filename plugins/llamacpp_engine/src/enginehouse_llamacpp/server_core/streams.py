@@ -1,8 +1,4 @@
-"""Streamed answers on their way from the library's threads to the event loop.
-
-The library calls back at every token of every stream, on a thread for each. What it says is kept, and told to the event
-loop together: while the loop runs Python those threads wait for the interpreter's lock.
-"""
+"""Streamed answers on their way from the library's threads, which call back at every token, to the event loop."""
 
 from __future__ import annotations
 
@@ -17,8 +13,6 @@ import msgspec
 from enginehouse.sdk import BadRequest
 
 from ..chunks import Chunk, Fault, StopType, Token
-
-GATHER_SECONDS = 0.001  # news of several streams wait so long for each other: a step of theirs takes longer
 
 Take = Callable[[bytes], bool]
 _STOPS: dict[str | None, StopType] = {"stop": "eos", "length": "limit"}
@@ -60,50 +54,17 @@ class _Event(msgspec.Struct):
 _read = msgspec.json.Decoder(_Event).decode
 
 
-class Mailbox:
-    """Tells the event loop of streams that have news, of all in one go."""
-
-    def __init__(self) -> None:
-        self.streams = 0
-        self._news: deque[asyncio.Event] = deque()
-        self._told = False
-
-    def tell(self, loop: asyncio.AbstractEventLoop, came: asyncio.Event) -> None:
-        """From any thread. Raises RuntimeError when the loop has closed."""
-        self._news.append(came)
-        if not self._told:
-            self._told = True
-            try:
-                loop.call_soon_threadsafe(self._gather, loop)
-            except RuntimeError:
-                self._told = False
-                raise
-
-    def _gather(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self.streams > 1:
-            loop.call_later(GATHER_SECONDS, self._deliver)
-        else:
-            self._deliver()
-
-    def _deliver(self) -> None:
-        self._told = False  # before: what comes from here on is told anew
-        while self._news:
-            self._news.popleft().set()
-
-
 class StreamCall:
     """Begins when it is made. `close` ends it, whether it has begun to answer or still waits for a thread."""
 
-    def __init__(self, complete: Callable[[bytes, Take], Any], body: bytes, executor: Executor, box: Mailbox) -> None:
+    def __init__(self, complete: Callable[[bytes, Take], Any], body: bytes, executor: Executor) -> None:
         self._loop = asyncio.get_running_loop()
-        self._box = box
         self._chunks: deque[bytes] = deque()
         self._error: Exception | None = None
         self._came = asyncio.Event()
         self._woken = False
         self._ended = False
         self._unwanted = False
-        box.streams += 1
         self._future: Future[None] = executor.submit(self._run, complete, body)
 
     async def batch(self) -> list[Chunk]:
@@ -124,8 +85,6 @@ class StreamCall:
 
     def close(self) -> None:
         """The library frees the slot at its next step."""
-        if not self._unwanted:
-            self._box.streams -= 1
         self._unwanted = True
         self._future.cancel()
 
@@ -150,7 +109,7 @@ class StreamCall:
     def _wake(self) -> None:
         self._woken = True
         try:
-            self._box.tell(self._loop, self._came)
+            self._loop.call_soon_threadsafe(self._came.set)
         except RuntimeError:
             self._unwanted = True  # the loop has closed: nobody waits there any more
 
