@@ -129,7 +129,7 @@ class _Work:
             yield self._run(part.kind, part.name, None, PARTS, part, part)
 
     def engines(self) -> Iterator[Done]:
-        for spec in self._specs():
+        for spec in self._specs() if self._wanted(RUNNING) else ():
             chosen = list(choose_models(spec, self.order.models, self.contributions))
             if not chosen:
                 raise BadRequest(
@@ -159,12 +159,16 @@ class _Work:
     def _run(
         self, kind: str, name: str, model: str | None, checks: Sequence[Check], stage: object, facts: object
     ) -> Done:
-        upto = LEVELS[: LEVELS.index(self.order.level) + 1]
-        wanted = [check for check in named(checks, self.order.only) if check.level in upto]
+        wanted = self._wanted(checks)
         if any(check.applies(facts) for check in wanted):
             self.tell(f"{kind} {name}" + (f" with {model}" if model else ""))
         results = tuple(run_checks(wanted, stage, facts, self.tell))
         return subject_of(kind, name, model, results), results
+
+    def _wanted(self, checks: Sequence[Check]) -> list[Check]:
+        """Those that were asked for."""
+        upto = LEVELS[: LEVELS.index(self.order.level) + 1]
+        return [check for check in named(checks, self.order.only) if check.level in upto]
 
 
 @contextmanager

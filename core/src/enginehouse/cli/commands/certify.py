@@ -69,7 +69,7 @@ def command(plugin: str, output: Path | None, no_certificate: bool, as_json: boo
         import msgspec
 
         click.echo(msgspec.json.format(msgspec.json.encode(sealed(finding.certificate)), indent=2))
-    _conclude(finding, None if no_certificate else file)
+    _conclude(finding, None if no_certificate else file, in_part=bool(order.only or order.engine))
 
 
 def _options(given: tuple[str, ...]) -> dict[str, object]:
@@ -92,13 +92,12 @@ def _tell(told: Result | str, verbose: bool) -> None:
         click.echo(told.tell(), err=True)
 
 
-def _conclude(finding: Finding, file: Path | None) -> None:
+def _conclude(finding: Finding, file: Path | None, in_part: bool) -> None:
     certificate = finding.certificate
-    counts = f"{certificate.passed} passed, {len(certificate.failed)} failed"
     unclear = sum(len(subject.unclear) for subject in certificate.subjects)
-    click.echo(
-        f"{certificate.plugin} {certificate.version}: {certificate.level or 'no level'} ({counts}, {unclear} unclear)"
-    )
+    level = (certificate.level or "no level") + (" in what was looked at" if in_part else "")
+    counts = f"{certificate.passed} passed, {len(certificate.failed)} failed, {unclear} unclear"
+    click.echo(f"{certificate.plugin} {certificate.version}: {level} ({counts})")
     if not certificate.whole:
         click.echo("Not every check was run, so no certificate was written.", err=True)
     elif file:

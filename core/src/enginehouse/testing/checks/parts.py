@@ -167,7 +167,9 @@ def source_refuses_what_is_not_there(part: Part) -> None:
         except EnginehouseError as error:
             require(error.message.strip(), f"{part.name}:{NOWHERE}", "no message", "what happened and what to do")
             return
-    raise Failed(f"{part.name}:{NOWHERE}", str(came), "an EnginehouseError")
+        if Path(came).exists():
+            raise Unclear("this source has something for every reference")
+    raise Failed(f"{part.name}:{NOWHERE}", str(came), "an EnginehouseError, or a path that exists")
 
 
 @check("silver", "A scheme is a word in lower case.", _is("sources"))

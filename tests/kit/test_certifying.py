@@ -185,5 +185,5 @@ def test_the_command_line_says_what_failed(tmp_path: Path) -> None:
     variables = {**os.environ, "ENGINEHOUSE_HOME": str(tmp_path)}
     run = subprocess.run(command, capture_output=True, text=True, timeout=60, env=variables, check=False)
     assert run.returncode == 0, run.stderr
-    assert re.match(r"builtin \S+: gold \(\d+ passed, 0 failed, \d+ unclear\)", run.stdout)
+    assert re.match(r"builtin \S+: gold in what was looked at \(\d+ passed, 0 failed, \d+ unclear\)", run.stdout)
     assert "Not every check was run" in run.stderr and not (tmp_path / "certificates").exists()
