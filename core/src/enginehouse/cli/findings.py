@@ -166,7 +166,23 @@ def check_engines(census: PluginCensus) -> Iterator[Finding]:
     if not census.contributions.engines:
         yield Finding("engines", "warning", "none", "Install one: pip install 'enginehouse[transformers]'.")
     for spec in census.contributions.engines:
-        yield check_engine(spec)
+        found = check_engine(spec)
+        if found.state == "warning" and census.contributions.provisioner("uv"):
+            more = "Or nothing: a launch makes an environment that has it."
+            found = found._replace(state="ok", advice=f"{found.advice}. {more}")
+        yield found
+
+
+def check_environments(home: Path, census: PluginCensus) -> Finding:
+    """Which environments were made, and whether any can be."""
+    from ..host.environments.shelf import Shelf
+
+    records = list(Shelf(home).records())
+    size = sum(record.own_bytes for record in records) / 10**9
+    detail = f"{len(records)} made, {size:.1f} GB of their own"
+    if census.contributions.provisioner("uv") is None:
+        return Finding("environments", "warning", f"{detail}; none can be made", "pip install uv beside the server.")
+    return Finding("environments", "ok", detail, "`enginehouse env gc` removes what nobody uses." if records else "")
 
 
 def check_engine(spec: EngineSpec) -> Finding:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import json
 import os
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -57,7 +60,7 @@ def load(context: EngineContext) -> Loaded:
         tokenizer=tokenizer,
         context_length=_context_length(context, model),
         ends=_ends(context, model, tokenizer),
-        sampling=_sampling(model),
+        sampling=_sampling(model, context.model_path),
         vocabulary=vocabulary,
         choices=vocabulary if head is None else head.weight.shape[0],
         adapters=_adapters(context, model),
@@ -145,10 +148,19 @@ def _ends(context: EngineContext, model: Any, tokenizer: Any) -> frozenset[int]:
     return frozenset(token for token in (*ids, tokenizer.eos_token_id, *context.stop_token_ids) if token is not None)
 
 
-def _sampling(model: Any) -> Sampling:
+def _sampling(model: Any, folder: Path) -> Sampling:
     """How the model's authors choose tokens, where its generation_config.json says so; the rest as OpenAI's."""
-    config = model.generation_config
-    named = {name: value for name in _SAMPLED if (value := getattr(config, name, None)) is not None}
-    if getattr(config, "do_sample", None) is False:  # said so, not left out
+    if version("transformers").startswith("4."):
+        said = _written(folder)
+    else:
+        said = {name: getattr(model.generation_config, name, None) for name in (*_SAMPLED, "do_sample")}
+    named = {name: said[name] for name in _SAMPLED if said.get(name) is not None}
+    if said.get("do_sample") is False:  # said so, not left out
         named = {**named, "temperature": 0.0}
     return Sampling(**named)
+
+
+def _written(folder: Path) -> dict[str, Any]:
+    """The file itself: what transformers 4 makes of it holds defaults of its own, too."""
+    file = folder / "generation_config.json"
+    return dict(json.loads(file.read_text("utf-8"))) if file.is_file() else {}

@@ -62,3 +62,4 @@ def _examine_plugins(settings: Settings) -> Iterator[Finding]:
     census = load_local(settings)
     yield from findings.check_plugins(census.records)
     yield from findings.check_engines(census)
+    yield findings.check_environments(settings.home, census)
