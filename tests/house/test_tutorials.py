@@ -85,3 +85,8 @@ def test_the_server_binary_of_the_page_works(tmp_path: Path, new_server) -> None
     server = new_server(PYTHONPATH=os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
     uid = server.launch("wrapped-test", model_engine="wrapped")
     assert server.complete(uid, "hello").json()["choices"][0]["text"] == "HELLO"
+    lacking = server.cli("certify", "wrapped", "--level", "bronze", "--only", "completions", "--only", "refusals")
+    assert lacking.returncode == 1 and "wrapped 1.0: no level" in lacking.stdout
+    for name in ("completions.streams_are_events", "completions.stop_cuts", "refusals.completion_without_prompt"):
+        assert f"FAILED   {name} " in lacking.stderr
+    assert "FAILED   completions.has_text" not in lacking.stderr
