@@ -55,7 +55,8 @@ stop:
 
 # The example of an engine in another language is tested where Node.js is there; as root it is installed.
 node:
-	@command -v node >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || apt-get install -qq -y nodejs || true
+	@command -v node >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
+	  { apt-get update -qq && apt-get install -qq -y nodejs; } || echo "Node.js could not be installed: one test is skipped"
 
 # All tests but those marked slow or gpu.
 test: node $(DEV) $(LLAMA_INDEX)/.installed
