@@ -92,14 +92,16 @@ class SmallVllm:
         if self.refuses is not None:
             status, error = self.refuses
             return JSONResponse({"error": {"type": "BadRequestError", "code": status, **error}}, status)
-        return StreamingResponse(self._events("messages" in body), media_type="text/event-stream")
+        every = bool(body.get("stream_options", {}).get("continuous_usage_stats"))
+        return StreamingResponse(self._events("messages" in body, every), media_type="text/event-stream")
 
-    async def _events(self, chat: bool) -> AsyncIterator[str]:
+    async def _events(self, chat: bool, every: bool) -> AsyncIterator[str]:
         words = self.text.split(" ")
         try:
             for number, word in enumerate(words):
                 text = word if number == 0 else f" {word}"
-                yield _event({"delta": {"content": text}} if chat else {"text": text})
+                told = {"usage": {"prompt_tokens": 4, "completion_tokens": number + 1}} if every else {}
+                yield _event({"delta": {"content": text}} if chat else {"text": text}, **told)
                 await self.holds.wait()
                 if self.breaks:
                     yield 'data: {"error": {"message": "dead", "code": 500}}\n\n'
@@ -130,8 +132,8 @@ class SmallVllm:
         return JSONResponse({"results": results, "usage": {"prompt_tokens": 5, "total_tokens": 5}})
 
 
-def _event(choice: dict[str, Any]) -> str:
-    return f"data: {json.dumps({'choices': [{'index': 0, **choice}]})}\n\n"
+def _event(choice: dict[str, Any], **more: Any) -> str:
+    return f"data: {json.dumps({'choices': [{'index': 0, **choice}], **more})}\n\n"
 
 
 @pytest.fixture
@@ -232,6 +234,15 @@ async def test_a_stop_string(worker: Make) -> None:
     server.text = "one two three"
     answer = (await client.post("/v1/completions", json={"model": "mine", "prompt": "hi", "stop": " tw"})).json()
     assert answer["choices"][0]["text"] == "one" and server.asked[0]["stop"] == [" tw"]
+
+
+async def test_more_stop_strings_than_vllm_takes(worker: Make) -> None:
+    server, client = await worker()
+    server.text = "one two three"
+    body = {"model": "mine", "prompt": "hi", "stop": [" tw", "a1", "a2", "a3", "a4"]}
+    answer = (await client.post("/v1/completions", json=body)).json()
+    assert answer["choices"][0] == {"index": 0, "text": "one", "finish_reason": "stop", "logprobs": None}
+    assert server.asked[0]["stop"] == ["a1", "a2", "a3", "a4"] and answer["usage"]["prompt_tokens"] == 4
 
 
 async def test_tool_calls_and_reasoning_are_read_here(worker: Make) -> None:

@@ -11,6 +11,9 @@ from enginehouse.sdk import Constraint, GenerateRequest, Message, Sampling, Tool
 
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 WHOLE_INTERVAL = 1_000_000  # tokens a chunk: where the caller waits for all of it, the first alone, then the rest
+MOST_STOPS = (
+    4  # stop strings that vLLM takes; where there are more, each chunk tells the usage, for a cut in mid stream
+)
 _KINDS = {"json_schema": "json", "regex": "regex", "choice": "choice", "grammar": "grammar"}
 _ROLES = {"developer": "system", "function": "tool"}  # OpenAI's younger and older names for what templates know
 
@@ -36,7 +39,9 @@ def generation_body(request: GenerateRequest, model: str, more: Mapping[str, Any
     body |= _sampling(request.sampling)
     body["skip_special_tokens"] = not request.keep_special_tokens
     if request.stop:
-        body["stop"] = list(request.stop)
+        body["stop"] = list(request.stop[-MOST_STOPS:])  # the caller's own come last, and the runner cuts at all
+    if len(request.stop) > MOST_STOPS:
+        body["stream_options"] = {"include_usage": True, "continuous_usage_stats": True}
     if request.whole:
         body["stream_interval"] = WHOLE_INTERVAL
     if request.constraint is not None:

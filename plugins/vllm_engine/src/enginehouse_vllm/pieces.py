@@ -91,18 +91,18 @@ class Pieces:
         for choice in chunk.choices:
             if choice.finish_reason is not None:
                 self._last = choice
-            elif text := _text(choice):
-                yield self._piece(choice, text)
-            elif choice.logprobs:
-                yield self._piece(choice, "")
+            elif (text := _text(choice)) or choice.logprobs:
+                yield self._piece(choice, text, chunk.usage)
         if chunk.usage is not None and self._last is not None:
-            yield self._ending(self._last, chunk.usage)
+            last, self._last = self._last, None
+            yield self._ending(last, chunk.usage)
 
-    def _piece(self, choice: _Choice, text: str) -> Piece:
+    def _piece(self, choice: _Choice, text: str, usage: _Usage | None) -> Piece:
         logprobs = self._logprobs(choice)
         tokens = max(1, len(logprobs))
         self._tokens += tokens
-        return Piece(text=text, tokens=tokens, logprobs=logprobs)
+        read = usage.prompt_tokens if usage is not None else None
+        return Piece(text=text, tokens=tokens, logprobs=logprobs, prompt_tokens=read)
 
     def _ending(self, choice: _Choice, usage: _Usage) -> Piece:
         text, stop = _text(choice), choice.stop_reason

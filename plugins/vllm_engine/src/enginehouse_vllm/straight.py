@@ -6,6 +6,7 @@ token then wakes three tasks. Here what vLLM sends is turned into this server's 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from time import monotonic
 
 from enginehouse.runner.answers import Answer
@@ -17,6 +18,10 @@ from enginehouse.sdk import GenerateRequest, Piece
 from enginehouse.sdk.worker import USAGE_COMMENT, USAGE_HEADER
 
 from .model_server import ModelServer
+
+
+class _Cut(Exception):
+    """The answer is complete before vLLM's is, which is given up."""
 
 
 class StraightWriter:
@@ -40,7 +45,8 @@ class StraightWriter:
         (request,) = answer.requests
         assert isinstance(request, GenerateRequest)
         try:
-            await self._model.run(request, self._take)
+            with suppress(_Cut):
+                await self._model.run(request, self._take)
             rest = b"" if answer.is_done(0) else answer.end(0)
             await self._end(rest + answer.closing())
         except Exception as error:  # the engine is foreign code; its caller is told
@@ -62,10 +68,13 @@ class StraightWriter:
             self._first_us = round((now - self._asked) * 1e6)
         answer, out = self._answer, b""
         for piece in pieces:
-            if not answer.is_done(0):  # a stop string ends the answer here, and at vLLM a step later at most
-                out += answer.take(0, piece)
+            out += answer.take(0, piece)
+            if answer.is_done(0):
+                break
         if out:
             await self._stream(out)
+        if answer.is_done(0) and piece.finish_reason is None:
+            raise _Cut  # at a stop string that vLLM was not told
 
     async def _stream(self, out: bytes) -> None:
         if not self._exchange.started:
