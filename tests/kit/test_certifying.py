@@ -27,7 +27,9 @@ from enginehouse.host.plugins import PluginRecord
 from enginehouse.sdk import BadRequest
 from enginehouse.testing.certifying import DECLARED, RUNNING, Finding, Order, certify
 from enginehouse.testing.checks.parts import PARTS
+from enginehouse.testing.houses import keepers_of
 from enginehouse.testing.reports import level_of
+from enginehouse.testing.waiting import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -187,3 +189,19 @@ def test_the_command_line_says_what_failed(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stderr
     assert re.match(r"builtin \S+: gold in what was looked at \(\d+ passed, 0 failed, \d+ unclear\)", run.stdout)
     assert "Not every check was run" in run.stderr and not (tmp_path / "certificates").exists()
+
+
+def test_a_certification_that_is_ended_leaves_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "enginehouse.cli", "certify", "fake_engine"]
+    variables = {**os.environ, "TMPDIR": str(tmp_path), "ENGINEHOUSE_HOME": str(tmp_path / "home")}
+    run = subprocess.Popen(command, env=variables, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    assert run.stderr is not None
+    for line in run.stderr:
+        if line.startswith("engine fake"):
+            break
+    (home,) = tmp_path.glob("eh-*/*/h")
+    assert wait_for(lambda: keepers_of(home), what="a worker's keeper")
+    run.terminate()
+    assert run.wait(60) == 143
+    run.stderr.close()
+    assert not home.exists() and not keepers_of(home)

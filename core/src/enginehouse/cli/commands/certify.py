@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,8 @@ from ..failures import Refused
 if TYPE_CHECKING:
     from ...testing.certifying import Finding
     from ...testing.reports import Result
+
+TERMINATED = 143  # as shells report a process that SIGTERM ended
 
 
 @click.command()
@@ -54,6 +58,7 @@ def command(plugin: str, output: Path | None, no_certificate: bool, as_json: boo
     from ...sdk import EnginehouseError
     from ...testing.certifying import Order, certify
 
+    signal.signal(signal.SIGTERM, _leave)
     try:
         order = Order(plugin=plugin, options=_options(given.pop("options")), **given)
         finding = certify(order, lambda told: _tell(told, verbose))
@@ -70,6 +75,11 @@ def command(plugin: str, output: Path | None, no_certificate: bool, as_json: boo
 
         click.echo(msgspec.json.format(msgspec.json.encode(sealed(finding.certificate)), indent=2))
     _conclude(finding, None if no_certificate else file, in_part=bool(order.only or order.engine))
+
+
+def _leave(number: int, frame: object) -> None:
+    """Told to end, it ends the server that it started, too."""
+    sys.exit(TERMINATED)
 
 
 def _options(given: tuple[str, ...]) -> dict[str, object]:
