@@ -102,6 +102,20 @@ async def test_too_much_waiting_is_refused_for_now() -> None:
     assert raised.value.retry_after
 
 
+async def test_a_small_batch_keeps_to_one_core() -> None:
+    """Of two cores; `compute` tells how many it was given."""
+    lanes = Lanes(
+        lambda batch, kind: [Result(torch.get_num_threads(), 1)] * len(batch), 1000, Width(1, 2, 20), 1000, int
+    )
+    try:
+        async with asyncio.timeout(20):
+            for tokens, cores in ((20, 1), (21, 2), (5, 1)):
+                (result,) = await lanes.submit(object(), [Tokens([1] * tokens)], None).done
+                assert result.row == cores
+    finally:
+        await asyncio.to_thread(lanes.close, 5.0)
+
+
 @pytest.mark.slow
 async def test_memory_is_flat_over_ten_thousand_requests(model_folder, start, embed, rank, texts) -> None:
     """After the first two thousand, which fill pools and caches."""

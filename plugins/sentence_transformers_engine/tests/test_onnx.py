@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from enginehouse.sdk import LaunchFailed
+from enginehouse.sdk import EngineContext, LaunchFailed
+from enginehouse_sentence_transformers.onnx_backend import export
+from enginehouse_sentence_transformers.options import SentenceTransformersOptions
 
 pytest.importorskip("onnxruntime", reason="pip install 'enginehouse-sentence-transformers[onnx]'")
 pytest.importorskip("onnxscript", reason="pip install 'enginehouse-sentence-transformers[onnx]'")
@@ -17,7 +19,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("form", ["bert mean dense normalize", "roberta mean normalize", "decoder lasttoken normalize"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "bert mean dense normalize",
+        "decoder lasttoken normalize",
+        pytest.param("roberta mean normalize", marks=pytest.mark.slow),  # an export takes ten seconds
+    ],
+)
 async def test_vectors_agree(model_folder, start, embed, texts, home, form) -> None:
     folder, given = model_folder(form), texts(60)
     plain = await embed(start(folder), given)
@@ -40,6 +49,18 @@ async def test_int8_is_nearly_the_same(model_folder, start, embed, texts, home) 
     plain = (await embed(start(folder), given)).vectors
     small = (await embed(start(folder, backend="onnx", int8=True), given)).vectors
     assert (plain * small).sum(1).min() > 0.95
+
+
+def test_an_export_that_fails_says_why(model_folder, tmp_path) -> None:
+    context = EngineContext(
+        model_uid="tiny",
+        model_path=model_folder("bert mean"),
+        device="cpu",
+        options=SentenceTransformersOptions(backend="onnx"),
+        tasks=("embed",),
+    )
+    with pytest.raises(LaunchFailed, match=r"no_such_output.*backend=torch"):
+        export(context, "no_such_output", tmp_path / "model.onnx")
 
 
 def test_int8_is_for_onnx(model_folder, start) -> None:

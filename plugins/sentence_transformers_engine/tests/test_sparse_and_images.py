@@ -13,6 +13,7 @@ from sentence_transformers import SentenceTransformer, SparseEncoder
 from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sparse_encoder.modules import SpladePooling
 from transformers import (
+    AutoTokenizer,
     BertConfig,
     BertForMaskedLM,
     CLIPConfig,
@@ -89,6 +90,30 @@ async def test_a_model_that_does_both(lexical, start, embed) -> None:
     assert sparse.tokens == 8 + 5
     with pytest.raises(NotSupported):
         await embed(engine, given, sparse=True, dimensions=8)
+
+
+async def test_weights_by_token_are_those_of_the_published_method(lexical, start, embed, texts) -> None:
+    """BGE M3-Embedding (arXiv:2402.03216), lexical retrieval: ReLU of a linear layer on each token's last state, of
+    each token its greatest; frame, padding and unknown tokens are left out. Here text by text with PyTorch alone."""
+    tokenizer = AutoTokenizer.from_pretrained(lexical)
+    encoder = XLMRobertaModel.from_pretrained(lexical).eval()
+    head = torch.load(lexical / "sparse_linear.pt", weights_only=True)
+    left_out = {tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id, tokenizer.unk_token_id}
+    given = ["the cat sat on the mat the cat", "dog \u2603 bark", *texts(20)]
+    ours = (await embed(start(lexical), given, sparse=True)).vectors
+    negative = 0
+    for text, row in zip(given, ours, strict=True):
+        read = tokenizer(text, truncation=True, return_tensors="pt")
+        with torch.inference_mode():
+            weights = (encoder(**read).last_hidden_state[0] @ head["weight"][0]) + head["bias"][0]
+        expected: dict[int, float] = {}
+        for token, weight in zip(read["input_ids"][0].tolist(), weights.tolist(), strict=True):
+            if token not in left_out:
+                negative += weight <= 0
+                expected[token] = max(expected.get(token, 0.0), weight)
+        expected = {token: weight for token, weight in expected.items() if weight > 0}
+        assert {int(key): value for key, value in row.items()} == pytest.approx(expected, abs=1e-5)
+    assert negative  # else nothing would have been seen of the ReLU
 
 
 async def test_texts_and_images_side_by_side(clip, start, embed) -> None:

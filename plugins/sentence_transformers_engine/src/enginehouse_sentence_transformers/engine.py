@@ -29,13 +29,16 @@ from . import ambient  # noqa: F401 - before everything that imports torch
 from .inputs import asked_of, sequences_of
 from .lanes import Lanes, Portion, Width, cores_of
 from .loading import BATCH, BATCH_ON_CPU, Embedder, Ranker, load_embedder, load_ranker
-from .model import SPARSE, Result
+from .model import SPARSE, Model, Result
 from .options import SentenceTransformersOptions
 from .reranking import text_of
 from .words import Tokens, Words
 
 CHUNK = 128  # inputs of one request that are on their way at a time, twice: few enough to hold, enough to fill batches
 AT_ONCE = 4000  # characters that are tokenised where they arrive; a thread's hop takes longer than that
+# Products of two numbers, in a batch, for which no second core is woken: one does them in about 5 ms. Two would save a
+# quarter of that on an idle machine, and lose ten times as much where the second has something else to do.
+SMALL_WORK = 2**28
 CLOSE_SECONDS = 5.0  # a batch that is longer than this is left to end with the process
 GIB = 2**30
 _STATM = Path("/proc/self/statm")
@@ -83,12 +86,11 @@ class SentenceTransformersEngine:
             model, self._words = self._embedder.model, self._embedder.reading.words
         self.context_length = self._words.limit if self._words else None
         on_cpu = model.device.type == "cpu"
-        cores = cores_of(self._options.threads)
         self._tokenizing = ThreadPoolExecutor(1, thread_name_prefix="tokenize")
         self._lanes = Lanes(
             compute=model.run,
             budget=self._options.max_batch_tokens or (BATCH_ON_CPU if on_cpu else BATCH),
-            width=Width(cores, cores) if on_cpu else Width(1, 0),
+            width=_width(model, cores_of(self._options.threads)),
             most_waiting=self._options.max_waiting_tokens,
             after=self._watch_memory,
         )
@@ -195,6 +197,12 @@ class SentenceTransformersEngine:
             self._leaving = True
             _log.warning("This process holds %.2f GiB, more than memory_gib=%g; it leaves.", used / GIB, limit)
             os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _width(model: Model, cores: int) -> Width:
+    if model.device.type != "cpu":
+        return Width(lanes=1, cores=0)
+    return Width(lanes=cores, cores=cores, small=SMALL_WORK // model.packed if model.packed else 0)
 
 
 async def _done(begun: deque[tuple[int, list[Tokens], Portion]]) -> Done:

@@ -8,6 +8,7 @@ from .options import SentenceTransformersOptions
 
 MIB = 2**20
 LIBRARIES = 480 * MIB  # interpreter, runner, torch, transformers, sentence-transformers, imported and warm on a CPU
+KERNELS = 96 * MIB  # for products of all numbers of rows, on a CPU; whatever the size of the model (decision 0151)
 DEVICE_CONTEXT = 600 * MIB  # what CUDA takes for a process before the first tensor, in round figures
 BATCH_ON_CPU, BATCH = 1024, 16_384  # tokens of a batch, as in loading.py
 STEP_NUMBERS = 24  # numbers that a batch holds for each token, in units of the hidden size: states, q, k, v, MLP
@@ -19,6 +20,8 @@ def estimate_memory(facts: MemoryFacts, options: SentenceTransformersOptions) ->
     """Components in bytes. No cache of keys and values is kept: an input is read once."""
     on_cpu = facts.device == "cpu"
     components = {"weights": _weights(facts, options, on_cpu), "libraries": LIBRARIES}
+    if on_cpu and options.backend == "torch":
+        components["kernels"] = KERNELS
     if facts.device == "cuda":
         components["device_context"] = DEVICE_CONTEXT
     if facts.hidden_size:

@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from enginehouse.sdk import EngineContext, LaunchFailed
 
 from .model import Features, Model, scores
+from .packing import pack
 from .reranking import Judgement
 from .words import Words
 
@@ -66,13 +67,11 @@ def load_judge(context: EngineContext, dtype: Any, limit: int | None) -> Judge:
     own = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     words = Words(tokenizer, min((one for one in (limit, own) if one), default=None))
     before, after = words.encode([BEFORE, AFTER])
-    return Judge(
-        words=words,
-        pairing=Judgement(words, before, after, context.options.instruction or INSTRUCTION),
-        model=Model(
-            modules=(YesOverNo(model.base_model, (rows[yes] - rows[no]).detach()),),
-            read=scores,
-            device=model.device,
-            pad=tokenizer.pad_token_id or 0,
-        ),
+    made = Model(
+        modules=(YesOverNo(model.base_model, (rows[yes] - rows[no]).detach()),),
+        read=scores,
+        device=model.device,
+        pad=tokenizer.pad_token_id or 0,
     )
+    pairing = Judgement(words, before, after, context.options.instruction or INSTRUCTION)
+    return Judge(words, pairing, pack(made, [model.base_model], words))

@@ -48,10 +48,14 @@ class Portion:
 
 
 class Width(NamedTuple):
-    """lanes: threads of ours. cores: that all of them together may use; 0 leaves that to PyTorch."""
+    """lanes: threads of ours. cores: that all of them together may use; 0 leaves that to PyTorch.
+
+    small: tokens of a batch that keeps to one core though others are idle.
+    """
 
     lanes: int
     cores: int
+    small: int = 0
 
 
 class Lanes:
@@ -124,7 +128,7 @@ class Lanes:
                 self._linger(number)
                 if batch := self._queue.take(self._share()):
                     self._busy += 1
-                    self._use_cores()
+                    self._use_cores(sum(item.length for item in batch))
                     return batch
                 self._wait(number, None)
         return []
@@ -154,12 +158,12 @@ class Lanes:
         idle = self._width.lanes - self._busy
         return min(self._budget, max(LEAST, -(-self._queue.tokens // max(idle, 1))))
 
-    def _use_cores(self) -> None:
-        """All cores for a batch that is alone; else each its part."""
+    def _use_cores(self, tokens: int) -> None:
+        """All cores for a batch that is alone, unless it is small; else each its part."""
         if not self._width.cores:
             return
         running = self._width.lanes if self._queue else self._busy
-        wanted = max(1, self._width.cores // running)
+        wanted = 1 if tokens <= self._width.small else max(1, self._width.cores // running)
         if torch.get_num_threads() != wanted:
             torch.set_num_threads(wanted)
 

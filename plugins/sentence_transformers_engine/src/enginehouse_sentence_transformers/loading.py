@@ -21,6 +21,7 @@ from .judges import load_judge
 from .model import Features, LexicalHead, Model, scores, vectors, vocabulary_weights
 from .onnx_backend import onnx_modules
 from .options import SentenceTransformersOptions
+from .packing import pack
 from .reranking import RawPairs, Scoring, SegmentPairs
 from .words import Words
 
@@ -49,15 +50,15 @@ def load_embedder(context: EngineContext) -> Embedder:
     """Raises LaunchFailed with what to do."""
     disable_progress_bar()  # type: ignore[no-untyped-call]  # it would fill the worker's log
     context.report(0.1, "weights")
-    kind = SparseEncoder if _is_sparse(context.model_path) else SentenceTransformer
-    loaded = _load(kind, context)
+    loaded = load_library_model(context)
     context.report(0.7, "preparing")
     words, device = _words(loaded, context), loaded.device
     modules: list[Any] = list(loaded)
     normalizes = isinstance(modules[-1], Normalize)
     if normalizes:
         modules.pop()
-    reader: Any = vocabulary_weights if kind is SparseEncoder else vectors
+    is_sparse = isinstance(loaded, SparseEncoder)
+    reader: Any = vocabulary_weights if is_sparse else vectors
     head = _lexical_head(context.model_path, words, loaded)
     dimension = loaded.get_embedding_dimension() or 0
     model = Model(
@@ -68,7 +69,8 @@ def load_embedder(context: EngineContext) -> Embedder:
         has_types=_has_types(words),
         preprocess=lambda raw, kind: loaded.preprocess(raw),
     )
-    sparse = "only" if kind is SparseEncoder else "too" if head else "no"
+    sparse = "only" if is_sparse else "too" if head else "no"
+    model = pack(model, model.modules, words)
     return Embedder(_reading(loaded, words, context), model, dimension, normalizes, sparse)
 
 
@@ -80,7 +82,7 @@ def load_ranker(context: EngineContext) -> Ranker:
     if _is_judge(context.model_path):
         judge = load_judge(context, dtype_of(context), limit_of(None, context))
         return Ranker(judge.words, Scoring(judge.pairing, torch.sigmoid, options.truncate), judge.model)
-    loaded = _load(CrossEncoder, context)
+    loaded = load_library_model(context)
     if loaded.num_labels != 1:
         raise LaunchFailed(
             f"The model in {context.model_path} gives {loaded.num_labels} numbers for a pair, and a reranker gives one."
@@ -95,7 +97,14 @@ def load_ranker(context: EngineContext) -> Ranker:
         preprocess=lambda raw, kind: _preprocess_pairs(loaded, raw, kind),
     )
     pairing = RawPairs(takes_instruction=True) if words is None else SegmentPairs(words, words.pair_frame())
-    return Ranker(words, Scoring(pairing, loaded.activation_fn, options.truncate), model)
+    return Ranker(words, Scoring(pairing, loaded.activation_fn, options.truncate), pack(model, model.modules, words))
+
+
+def load_library_model(context: EngineContext) -> Any:
+    """The library's own model of this folder, for what it is asked. Raises LaunchFailed."""
+    if "rerank" in context.tasks:
+        return _load(CrossEncoder, context)
+    return _load(SparseEncoder if _is_sparse(context.model_path) else SentenceTransformer, context)
 
 
 def dtype_of(context: EngineContext) -> Any:

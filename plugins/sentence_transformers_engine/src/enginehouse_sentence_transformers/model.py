@@ -27,7 +27,7 @@ class Model(NamedTuple):
     """modules: run one after the other on the features. read: makes rows of the features, given the batch.
 
     preprocess: features of raw inputs; None where the model has no processor of its own. pad: id that fills up.
-    has_types: whether the model reads segments.
+    has_types: whether the model reads segments. packed: numbers of packed layers (packing.py), which each token meets.
     """
 
     modules: tuple[Callable[[Features], Features], ...]
@@ -36,6 +36,7 @@ class Model(NamedTuple):
     pad: int = 0
     has_types: bool = False
     preprocess: Callable[[list[Any], Hashable], Features] | None = None
+    packed: int = 0
 
     def run(self, batch: Sequence[Tokens], kind: Hashable) -> list[Result]:
         """One row for each sequence of the batch, in order. Runs on a thread that computes."""

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import importlib.util
+import logging
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 
@@ -24,6 +29,9 @@ OPSET = 18
 FOLDER = "onnx"
 _OUTPUTS = {"feature-extraction": "last_hidden_state", "sequence-classification": "logits"}
 _WEIGHTS = (".safetensors", ".bin", ".json")
+EXPORT_SECONDS = 1800  # some seconds for a small model, minutes for one of billions of weights on a slow disk
+
+_log = logging.getLogger(__name__)
 
 
 def onnx_modules(
@@ -39,7 +47,7 @@ def onnx_modules(
     output = _OUTPUTS.get(getattr(first, "transformer_task", ""))
     if context.device != "cpu" or words is None or output is None:
         raise LaunchFailed("backend=onnx is for models of text on a CPU; use backend=torch for this one.")
-    file = _exported(context, first.auto_model, words, output)
+    file = _exported(context, output)
     first.auto_model.to("meta")  # its weights are in the file now, and would lie in memory twice
     return (OnnxTransformer(file, first.module_output_name), *modules[1:])
 
@@ -48,7 +56,7 @@ class OnnxTransformer:
     """One session for all threads that compute, each of which brings its own core."""
 
     def __init__(self, file: Path, output: str) -> None:
-        runtime = _import("onnxruntime")
+        runtime = import_optional("onnxruntime")
         settings = runtime.SessionOptions()
         settings.intra_op_num_threads = 1
         settings.inter_op_num_threads = 1
@@ -64,73 +72,59 @@ class OnnxTransformer:
         return features
 
 
-class _Plain(torch.nn.Module):
-    """The model with tensors in and one tensor out, which is what can be exported."""
+class ExportOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What `exporting` is to export, and where to. output: the model's, by name. file: in a folder of its own."""
 
-    def __init__(self, model: Any, names: Sequence[str], output: str) -> None:
-        super().__init__()
-        self._model = model
-        self._names = names
-        self._output = output
-
-    def forward(self, *tensors: torch.Tensor) -> torch.Tensor:
-        made: torch.Tensor = self._model(**dict(zip(self._names, tensors, strict=True)), return_dict=True)[self._output]
-        return made
+    model_path: str
+    tasks: tuple[str, ...]
+    trust_remote_code: bool
+    options: SentenceTransformersOptions
+    output: str
+    file: str
 
 
-def _exported(context: EngineContext, model: Any, words: Words, output: str) -> Path:
+def _exported(context: EngineContext, output: str) -> Path:
     """The exported file, made now unless an earlier worker did."""
     options: SentenceTransformersOptions = context.options
     folder = cache_folder() / _fingerprint(context.model_path)
     file = folder / ("model-int8.onnx" if options.int8 else "model.onnx")
     if file.is_file():
         return file
+    for needed in ("onnx", "onnxscript", "onnxruntime"):
+        if importlib.util.find_spec(needed) is None:
+            raise _not_installed(needed)
     context.report(0.75, "exporting to ONNX")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     making = Path(tempfile.mkdtemp(prefix="making-", dir=folder))
     try:
-        made = _export(model.float(), words, output, making)
-        if options.int8:
-            made = _quantize(made, making / "int8.onnx")
+        made = making / file.name
+        export(context, output, made)
         made.replace(file)
-    except LaunchFailed:
-        raise
-    except Exception as error:  # the exporter is foreign code
-        raise LaunchFailed(f"The model could not be exported to ONNX: {error} Use backend=torch.") from error
     finally:
         shutil.rmtree(making, ignore_errors=True)
     return file
 
 
-def _export(model: Any, words: Words, output: str, folder: Path) -> Path:
-    for needed in ("onnx", "onnxscript", "onnxruntime"):
-        _import(needed)
-    names = ["input_ids", "attention_mask"]
-    if "token_type_ids" in words.tokenizer.model_input_names:
-        names.append("token_type_ids")
-    example = tuple(torch.ones((2, 8), dtype=torch.int64) for _ in names)
-    batch, length = torch.export.Dim("batch", min=1), torch.export.Dim("length", min=1)
-    program = torch.onnx.export(
-        _Plain(model, names, output).eval(),
-        example,
-        input_names=names,
-        output_names=[output],
-        dynamic_shapes=(tuple({0: batch, 1: length} for _ in names),),
-        opset_version=OPSET,
-        dynamo=True,
-        external_data=False,
-        verbose=False,
+def export(context: EngineContext, output: str, file: Path) -> None:
+    """In a process of its own, which is in this one's group and ends with it. Raises LaunchFailed."""
+    order = ExportOrder(
+        model_path=str(context.model_path),
+        tasks=context.tasks,
+        trust_remote_code=context.trust_remote_code,
+        options=context.options,
+        output=output,
+        file=str(file),
     )
-    assert program is not None
-    file = folder / "model.onnx"
-    program.save(str(file))
-    return file
-
-
-def _quantize(file: Path, to: Path) -> Path:
-    quantization = _import("onnxruntime.quantization")
-    quantization.quantize_dynamic(str(file), str(to), weight_type=quantization.QuantType.QInt8)
-    return to
+    command = [sys.executable, "-P", "-m", f"{__package__}.exporting"]
+    try:
+        done = subprocess.run(command, input=msgspec.json.encode(order), capture_output=True, timeout=EXPORT_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        raise LaunchFailed(f"The export to ONNX was not done in {EXPORT_SECONDS} s. Use backend=torch.") from error
+    if done.returncode or not file.is_file():
+        said = done.stderr.decode(errors="replace")
+        _log.error("The export to ONNX failed:\n%s", said)
+        last = next((line for line in reversed(said.splitlines()) if line.strip()), f"status {done.returncode}")
+        raise LaunchFailed(f"The model could not be exported to ONNX: {last.strip()} Use backend=torch.")
 
 
 def cache_folder() -> Path:
@@ -149,11 +143,15 @@ def _fingerprint(folder: Path) -> str:
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:24]
 
 
-def _import(name: str) -> Any:
+def import_optional(name: str) -> Any:
+    """A module of the extra `onnx`. Raises LaunchFailed where it is not installed."""
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise LaunchFailed(
-            f"backend=onnx needs {name.partition('.')[0]}, which is not installed: "
-            "pip install 'enginehouse-sentence-transformers[onnx]'."
-        ) from error
+        raise _not_installed(name.partition(".")[0]) from error
+
+
+def _not_installed(name: str) -> LaunchFailed:
+    return LaunchFailed(
+        f"backend=onnx needs {name}, which is not installed: pip install 'enginehouse-sentence-transformers[onnx]'."
+    )
