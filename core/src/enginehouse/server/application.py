@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -97,33 +97,39 @@ def _build_rest(grounds: Grounds, relay: Relay) -> FastAPI:
     app.state.relay = relay
     for route in all_routes(app.routes):
         needs("public")(route.endpoint)  # the framework's own: they describe the API, which is no secret
-    app.include_router(cluster.router)
-    app.include_router(nodes.router)
-    app.include_router(plugins.router)
-    app.include_router(keys.router)
-    app.include_router(anthropic.router)
-    app.include_router(responses.router)
-    app.include_router(abort.router)  # before the models': a uid may hold slashes
-    app.include_router(replicas.router)  # before the models': a uid may hold slashes
-    app.include_router(families.router)
-    app.include_router(versions.router)  # before the models': a type and a name look like a uid with slashes
-    app.include_router(request_progress.router)
-    app.include_router(models.router)
-    app.include_router(changes.router)
-    app.include_router(declarations.router)
-    app.include_router(autostart.router)
-    app.include_router(launch_history.router)
-    app.include_router(environments.router)
-    app.include_router(virtualenvs.router)
-    app.include_router(engines.router)
-    app.include_router(registrations.router)
-    app.include_router(tasks.router)
-    app.include_router(cache.router)
+    _add(app, cluster.router)
+    _add(app, nodes.router)
+    _add(app, plugins.router)
+    _add(app, keys.router)
+    _add(app, anthropic.router)
+    _add(app, responses.router)
+    _add(app, abort.router)  # before the models': a uid may hold slashes
+    _add(app, replicas.router)  # before the models': a uid may hold slashes
+    _add(app, families.router)
+    _add(app, versions.router)  # before the models': a type and a name look like a uid with slashes
+    _add(app, request_progress.router)
+    _add(app, models.router)
+    _add(app, changes.router)
+    _add(app, declarations.router)
+    _add(app, autostart.router)
+    _add(app, launch_history.router)
+    _add(app, environments.router)
+    _add(app, virtualenvs.router)
+    _add(app, engines.router)
+    _add(app, registrations.router)
+    _add(app, tasks.router)
+    _add(app, cache.router)
     for task in (*TASKS.values(), *AUXILIARY.values()):
         app.router.routes.append(Route(task.route, needs("use")(_Endpoint(relay, task)), methods=["POST"]))
     handle_errors(app)
     app.openapi = partial(build_openapi, app, grounds.house.catalog)  # type: ignore[method-assign]
     return app
+
+
+def _add(app: FastAPI, router: APIRouter) -> None:
+    """Its routes as they are. To include the router would make each of them anew for each application, at the first
+    request: some milliseconds a route."""
+    app.router.routes.extend(router.routes)
 
 
 class _Endpoint:
