@@ -6,6 +6,7 @@ A process of its own: what the exporter takes goes back to the machine when it e
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,32 @@ from typing import Any
 import msgspec
 import torch
 
-from enginehouse.sdk import EngineContext
+from enginehouse.sdk import EngineContext, LaunchFailed
 
 from .loading import load_library_model
 from .onnx_backend import OPSET, ExportOrder, import_optional
 
 
-def main() -> None:
-    order = msgspec.json.decode(sys.stdin.buffer.read(), type=ExportOrder)
+def main() -> int:
+    """The exit status. Where it is not 0, the last line of stderr says why."""
+    try:
+        _make(msgspec.json.decode(sys.stdin.buffer.read(), type=ExportOrder))
+    except Exception as error:  # noqa: BLE001 - the exporter is foreign code, a model's own code too
+        traceback.print_exception(error)
+        sys.stderr.write(f"\n{_reason(error)}\n")
+        return 1
+    return 0
+
+
+def _reason(error: BaseException) -> str:
+    """On one line: what we say ourselves, else what was raised first."""
+    if isinstance(error, LaunchFailed):
+        return " ".join(error.message.split())
+    before = error.__cause__ or error.__context__
+    return _reason(before) if before else " ".join([f"{type(error).__name__}:", *str(error).split()])
+
+
+def _make(order: ExportOrder) -> None:
     first: Any = load_library_model(_context(order))[0]
     names = ["input_ids", "attention_mask"]
     if "token_type_ids" in first.tokenizer.model_input_names:
@@ -77,4 +96,4 @@ def _context(order: ExportOrder) -> EngineContext:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
