@@ -239,10 +239,17 @@ async def test_a_stop_string(worker: Make) -> None:
 async def test_more_stop_strings_than_vllm_takes(worker: Make) -> None:
     server, client = await worker()
     server.text = "one two three"
-    body = {"model": "mine", "prompt": "hi", "stop": [" tw", "a1", "a2", "a3", "a4"]}
+    body = {"model": "mine", "prompt": "hi", "stop": ["a1", "a2", "a3", "a4", " tw"]}
     answer = (await client.post("/v1/completions", json=body)).json()
     assert answer["choices"][0] == {"index": 0, "text": "one", "finish_reason": "stop", "logprobs": None}
     assert server.asked[0]["stop"] == ["a1", "a2", "a3", "a4"] and answer["usage"]["prompt_tokens"] == 4
+
+
+async def test_the_models_own_stop_strings_are_not_vllms_to_wait_for(worker: Make) -> None:
+    server, client = await worker(stop=(" three",))
+    server.text = "one two three"
+    answer = (await client.post("/v1/completions", json={"model": "mine", "prompt": "hi"})).json()
+    assert answer["choices"][0]["text"] == "one two" and "stop" not in server.asked[0]
 
 
 async def test_tool_calls_and_reasoning_are_read_here(worker: Make) -> None:

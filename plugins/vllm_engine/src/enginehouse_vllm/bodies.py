@@ -32,15 +32,22 @@ class ChatPrompt(str):
         return made
 
 
-def generation_body(request: GenerateRequest, model: str, more: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Route and body for one answer, streamed. more: fields of vLLM's own that the caller sent."""
+def generation_body(
+    request: GenerateRequest, model: str, more: Mapping[str, Any], own_stops: int = 0
+) -> tuple[str, dict[str, Any]]:
+    """Route and body for one answer, streamed. more: fields of vLLM's own that the caller sent.
+
+    own_stops: how many stop strings at the front are the model's own. vLLM is not told of those: it ends at their tokens
+    anyway, and holds back as many characters as the longest has, which is ten tokens of waiting for the first.
+    """
     prompt = request.prompt
     body = {**more, "model": request.lora_name or model, "stream": True, "stream_options": {"include_usage": True}}
     body |= _sampling(request.sampling)
     body["skip_special_tokens"] = not request.keep_special_tokens
-    if request.stop:
-        body["stop"] = list(request.stop[-MOST_STOPS:])  # the caller's own come last, and the runner cuts at all
-    if len(request.stop) > MOST_STOPS:
+    asked = list(request.stop[own_stops:][:MOST_STOPS])  # the runner cuts at all of them
+    if asked:
+        body["stop"] = asked
+    if len(asked) < len(request.stop):
         body["stream_options"] = {"include_usage": True, "continuous_usage_stats": True}
     if request.whole:
         body["stream_interval"] = WHOLE_INTERVAL

@@ -56,6 +56,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     prompts: dict[str, str] = {}
     default_prompt: str = ""
     truncates: bool = True
+    own_stops: int = 0
 
 
 class ModelServer:
@@ -74,7 +75,7 @@ class ModelServer:
     async def generate(self, request: GenerateRequest) -> AsyncIterator[Piece]:
         """The pieces of one answer, as vLLM streams them."""
         self._check(request)
-        route, body = generation_body(request, self._facts.model_uid, OWN_FIELDS.get())
+        route, body = generation_body(request, self._facts.model_uid, OWN_FIELDS.get(), self._facts.own_stops)
         pieces = Pieces(request.sampling.logprobs, request.stop)
         stream = self._inside.stream(route, _encode(body))
         refused: list[bytes] = []
@@ -96,7 +97,7 @@ class ModelServer:
     async def run(self, request: GenerateRequest, take: Callable[[list[Piece]], Awaitable[None]]) -> None:
         """As `generate`, but in this task: `take` gets the pieces as vLLM's server sends them."""
         self._check(request)
-        route, body = generation_body(request, self._facts.model_uid, OWN_FIELDS.get())
+        route, body = generation_body(request, self._facts.model_uid, OWN_FIELDS.get(), self._facts.own_stops)
         pieces = Pieces(request.sampling.logprobs, request.stop)
 
         async def read(data: bytes) -> None:

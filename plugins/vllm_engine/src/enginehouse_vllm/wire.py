@@ -186,4 +186,5 @@ def _facts(order: WorkerOrder, runner: RunnerOrder, options: VllmOptions, engine
         prompts=prompts,
         default_prompt=prompts.get(written.get("default_prompt_name") or "", ""),
         truncates=options.truncate,
+        own_stops=len(runner.stop),
     )
