@@ -36,8 +36,8 @@ from .words import Tokens, Words
 
 CHUNK = 128  # inputs of one request that are on their way at a time, twice: few enough to hold, enough to fill batches
 AT_ONCE = 4000  # characters that are tokenised where they arrive; a thread's hop takes longer than that
-# Products of two numbers, in a batch, for which no second core is woken: one does them in about 5 ms. Two would save a
-# quarter of that on an idle machine, and lose ten times as much where the second has something else to do.
+# Products of two numbers, in a batch, for which no second core is woken: one does them in about 10 ms. Two save up to a
+# quarter of that on an idle machine, and took ten times as long where the second had something else to do.
 SMALL_WORK = 2**28
 CLOSE_SECONDS = 5.0  # a batch that is longer than this is left to end with the process
 GIB = 2**30
