@@ -37,8 +37,8 @@ def generation_body(
 ) -> tuple[str, dict[str, Any]]:
     """Route and body for one answer, streamed. more: fields of vLLM's own that the caller sent.
 
-    own_stops: how many stop strings at the front are the model's own. vLLM is not told of those: it ends at their tokens
-    anyway, and holds back as many characters as the longest has, which is ten tokens of waiting for the first.
+    own_stops: how many stop strings at the front are the model's own. vLLM is not told of those: it ends at their
+    tokens anyway, and holds back as many characters as the longest has, which is ten tokens of waiting for the first.
     """
     prompt = request.prompt
     body = {**more, "model": request.lora_name or model, "stream": True, "stream_options": {"include_usage": True}}
