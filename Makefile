@@ -58,9 +58,12 @@ node:
 	@command -v node >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
 	  { apt-get update -qq && apt-get install -qq -y nodejs; } || echo "Node.js could not be installed: one test is skipped"
 
+# Three files of tests at a time: most wait for servers to start, and two cores are never idle.
+AT_ONCE := -n 3 --dist loadfile
+
 # All tests but those marked slow or gpu.
 test: node $(DEV) $(LLAMA_INDEX)/.installed
-	$(BIN)/python -m pytest -m "not slow and not gpu"
+	$(BIN)/python -m pytest -m "not slow and not gpu" $(AT_ONCE)
 
 test-unit: $(DEV)
 	$(BIN)/python -m pytest -m "not slow and not gpu" tests/unit

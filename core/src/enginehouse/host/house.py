@@ -34,7 +34,7 @@ from .registrations import Registrations
 from .rooms import Rooms
 from .routing import RoutingTable
 from .settings import Settings
-from .store import open_store
+from .store import Store, open_store
 from .weight_cache import clear_removed
 
 LOADS_AT_ONCE = max(4, 2 * (os.cpu_count() or 1))  # loading is half reading, half computing
@@ -85,16 +85,7 @@ async def open_house(settings: Settings, departure: Departure | None = None) -> 
         registrations.load()
         store = await open_store(settings.database_url)
         try:
-            routing = RoutingTable()
-            ground = Ground(
-                settings=settings,
-                census=census,
-                store=store,
-                routing=routing,
-                loading=asyncio.Semaphore(LOADS_AT_ONCE),
-                plan=_Planner(census, settings),
-                rooms=Rooms(settings),
-            )
+            ground = _ground(settings, census, store)
             deployments = Deployments(ground)
             care = EnvironmentCare(
                 EnvironmentGround(census, settings),
@@ -117,7 +108,7 @@ async def open_house(settings: Settings, departure: Departure | None = None) -> 
                         plugins=census,
                         installer=installer,
                         deployments=deployments,
-                        routing=routing,
+                        routing=ground.routing,
                         keys=keys,
                         registrations=registrations,
                         responses=KeptResponses(store, settings.responses_kept, settings.responses_seconds),
@@ -131,6 +122,18 @@ async def open_house(settings: Settings, departure: Departure | None = None) -> 
                 await deployments.close(departure.leave_workers)
         finally:
             await store.close()
+
+
+def _ground(settings: Settings, census: PluginCensus, store: Store) -> Ground:
+    return Ground(
+        settings=settings,
+        census=census,
+        store=store,
+        routing=RoutingTable(),
+        loading=asyncio.Semaphore(LOADS_AT_ONCE),
+        plan=_Planner(census, settings),
+        rooms=Rooms(settings),
+    )
 
 
 class _Planner:
