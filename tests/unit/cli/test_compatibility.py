@@ -41,6 +41,9 @@ WITHOUT_JSON = {
     "serve": "runs until it is ended",
     "completion": "prints a script",
     "convert": "writes a file",
+    "new-plugin": "writes files",
+    "env export": "prints a lock, which is JSON",
+    "infer": "prints what the model answers, which is JSON",
 }
 
 

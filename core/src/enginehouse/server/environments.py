@@ -205,7 +205,13 @@ async def build(request: Request, grounds: TheGrounds) -> Response:
     return _begin(house, "build", plan.family.name, do)
 
 
-@router.post("/gc", response_model=Collected, operation_id="collect_environments", summary="Remove what nobody uses")
+@router.post(
+    "/gc",
+    response_model=Collected,
+    operation_id="collect_environments",
+    summary="Remove what nobody uses",
+    responses=errors(e400="The body is no JSON, or keep_days is no number of days."),
+)
 @needs("admin")
 async def collect_garbage(request: Request, grounds: TheGrounds) -> Response:
     """Environments that no declared model and no worker refers to, with carried code and bytecode."""
@@ -282,7 +288,7 @@ async def take_bundle(request: Request, grounds: TheGrounds) -> Response:
 
 
 @router.get(
-    "/{digest}",
+    "/{digest:digest}",
     response_model=EnvironmentWithLock,
     operation_id="get_environment",
     summary="An environment with its lock",
@@ -297,7 +303,7 @@ async def show(digest: str, house: TheHouse) -> Response:
 
 
 @router.get(
-    "/{digest}/export",
+    "/{digest:digest}/export",
     response_model=dict[str, Any],
     operation_id="export_environment",
     summary="The lock of an environment, to be kept in a file",
@@ -310,7 +316,7 @@ async def export(digest: str, house: TheHouse) -> Response:
 
 
 @router.post(
-    "/{digest}/verify",
+    "/{digest:digest}/verify",
     response_model=Work,
     status_code=_BEGUN,
     operation_id="verify_environment",
@@ -336,7 +342,8 @@ def _begin(house: House, act: str, about: str, do: Do) -> Response:
 
 async def _read(request: Request, grounds: Grounds, kind: type[msgspec.Struct]) -> Any:
     """The body as a struct. Raises BadRequest that names the field."""
-    body = await read_json(request, grounds)
+    nothing = request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers
+    body = None if nothing else await read_json(request, grounds)
     try:
         return msgspec.convert({} if body is None else body, kind)
     except msgspec.ValidationError as error:

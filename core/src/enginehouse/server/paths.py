@@ -11,6 +11,9 @@ from ..sdk import BadRequest
 RESERVED = ("families", "instance", "instances", "prompts", "summary", "update_type", "vllm-supported")
 """Words that stand in a route where a uid may stand."""
 
+ACTS = ("build", "bundles", "gc", "import", "lock", "works")
+"""Words that stand in a route of environments where a digest may stand."""
+
 _BELOW = r"progress|cancel|renew|replicas|replicas/\d+|events|versions|auto-register|abort"
 
 
@@ -33,10 +36,17 @@ class Uid(Text):
     regex = rf"(?!(?:{'|'.join(RESERVED)}|[\s\S]*/(?:{_BELOW}))$)[\s\S]+"
 
 
+class Digest(Text):
+    """The digest of an environment, or its beginning, but no other route's word."""
+
+    regex = rf"(?!(?:{'|'.join(ACTS)})(?:/|$))[^/]+"
+
+
 def register_parts() -> None:
-    """Makes `{name:text}` and `{name:uid}` known to routes."""
+    """Makes `{name:text}`, `{name:uid}` and `{name:digest}` known to routes."""
     register_url_convertor("text", Text())
     register_url_convertor("uid", Uid())
+    register_url_convertor("digest", Digest())
 
 
 def check_reachable(request: LaunchRequest) -> None:
