@@ -58,7 +58,7 @@ class Inside:
         reading = _Reading(body, take)
         try:
             await self._app(self._scope("POST", path, body), reading.receive, reading.send)
-        except Exception:
+        except Exception:  # vLLM's code may make anything of a failure of ours, which counts more
             if reading.failed is None:
                 raise
         if reading.failed is not None:  # the application may have made something else of it
@@ -116,7 +116,7 @@ class _Reading:
     async def _give(self, piece: bytes) -> None:
         try:
             await self._take(piece)
-        except Exception as error:
+        except Exception as error:  # raised again; kept, since vLLM's code stands between
             self.failed = error
             raise
 

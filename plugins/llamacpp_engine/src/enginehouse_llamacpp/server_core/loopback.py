@@ -175,7 +175,7 @@ async def open_call(door: Door, path: str, body: bytes, turn: Turn) -> LoopbackC
             transport, call = await asyncio.get_running_loop().create_connection(
                 lambda: LoopbackCall(turn), door.host, door.port
             )
-    except BaseException as error:
+    except BaseException as error:  # cancelled too: the turn is given back whatever it was
         turn.end()
         if isinstance(error, OSError):  # a timeout is one, too
             raise EngineFailed(f"llama.cpp's own server cannot be reached: {error}.") from error
