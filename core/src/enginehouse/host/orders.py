@@ -138,6 +138,7 @@ def _runner(
         enable_thinking=request.enable_thinking,
         trust_remote_code=request.trust_remote_code,
         completions_done=settings.completions_done,
+        queue_length=settings.worker_requests,
         own_tasks=own_tasks,
         facts=family.facts,
         launcher=plan.launcher.launcher if plan.launcher else None,

@@ -27,6 +27,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retire_seconds: requests on a replica that is scaled away get so long to end; ENGINEHOUSE_RETIRE_SECONDS.
     queue_length: requests beyond `request_limits` that wait for a turn, for launches that do not say;
         queue_seconds: each so long at most. ENGINEHOUSE_QUEUE_LENGTH, ENGINEHOUSE_QUEUE_SECONDS.
+    worker_requests: requests at once that a worker takes, those included that wait in its engine for a batch; it
+        refuses more, whatever `request_limits` says. ENGINEHOUSE_WORKER_REQUESTS.
     demand_seconds: a request waits so long for its model to be loaded; ENGINEHOUSE_DEMAND_SECONDS.
     memory_bytes: most of the machine's memory that models may take together, 0 for all that is free;
         memory_reserve_bytes: left free for everything else. ENGINEHOUSE_MEMORY_BYTES, ..._MEMORY_RESERVE_BYTES.
@@ -64,6 +66,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retire_seconds: float = 600.0
     queue_length: Annotated[int, msgspec.Meta(ge=0)] = 0
     queue_seconds: float = 60.0
+    worker_requests: Annotated[int, msgspec.Meta(ge=1)] = 1024
     demand_seconds: float = 300.0
     memory_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
     memory_reserve_bytes: Annotated[int, msgspec.Meta(ge=0)] = 256 * 2**20

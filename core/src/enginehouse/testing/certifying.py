@@ -25,6 +25,7 @@ from .checks import (
     embeddings,
     faults,
     gateway,
+    pressure,
     rankings,
     refusals,
     structured,
@@ -35,13 +36,14 @@ from .checks import (
 from .checks.check import LEVELS, Check, Level, checks_of, named
 from .checks.declared import Declared
 from .checks.parts import PARTS, parts_of
+from .checks.pressure import AT_ONCE
 from .checks.stage import Stage
 from .houses import House
 from .reports import Result, level_of, run_checks, subject_of
 
 DECLARED = checks_of(declared)
 RUNNING = checks_of(
-    worker, completions, chat, tools, structured, embeddings, rankings, refusals, traffic, gateway, faults
+    worker, completions, chat, tools, structured, embeddings, rankings, refusals, traffic, pressure, gateway, faults
 )
 LAUNCH_SECONDS = "600"  # a checked engine may be a large one on a busy machine
 UID = "checked"
@@ -175,6 +177,7 @@ class _Work:
 def _house(place: Path, order: Order) -> Iterator[House]:
     place.mkdir(parents=True)
     variables = {"ENGINEHOUSE_RESTART_LIMIT": "20", "ENGINEHOUSE_LAUNCH_SECONDS": LAUNCH_SECONDS}
+    variables["ENGINEHOUSE_WORKER_REQUESTS"] = str(AT_ONCE)
     house = House(place / "h", site=order.site, **variables)
     house.client.timeout = float(LAUNCH_SECONDS)
     try:

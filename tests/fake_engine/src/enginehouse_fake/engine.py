@@ -50,7 +50,7 @@ class FakeEngine:
         self._options = options
         self._report = context.report
         self._counters = Counters(pid=os.getpid())
-        self._real_requests = 0
+        self._real_requests = self._running = 0
         self._leaked: list[bytes] = []
         self.context_length: int | None = options.context_length or context.context_length
         self.constraints = options.constraints
@@ -78,6 +78,7 @@ class FakeEngine:
 
     async def generate(self, request: GenerateRequest) -> AsyncIterator[Piece]:
         self._counters.started += 1
+        self._running += 1
         try:
             async for piece in self._pieces(request):
                 self._counters.tokens_generated += piece.tokens
@@ -85,6 +86,8 @@ class FakeEngine:
         except (GeneratorExit, asyncio.CancelledError):
             self._counters.cancelled += 1
             raise
+        finally:
+            self._running -= 1
         self._counters.finished += 1
 
     async def _pieces(self, request: GenerateRequest) -> AsyncIterator[Piece]:
@@ -136,6 +139,8 @@ class FakeEngine:
             os._exit(CRASH_STATUS)
         if options.refuse:
             raise BadRequest("The fake engine was told to refuse; launch it without `refuse`.")
+        if options.at_once is not None and self._running > options.at_once:
+            raise RuntimeError(f"the fake engine bears {options.at_once} requests at once, as it was told")
         if self.context_length is not None and prompt_tokens >= self.context_length:
             raise ContextLengthExceeded(
                 f"The prompt has {prompt_tokens} tokens, the context holds {self.context_length}; shorten it."

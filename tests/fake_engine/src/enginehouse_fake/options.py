@@ -36,6 +36,9 @@ class FakeOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
     raise_at_token: Annotated[Place | None, Meta(description="RuntimeError at this token")] = None
     stall_at_token: Annotated[Place | None, Meta(description="Nothing ever comes after this token is due")] = None
     refuse: Annotated[bool, Meta(description="Refuse every request with BadRequest")] = False
+    at_once: Annotated[Place | None, Meta(description="Requests at once that it bears; at one more: RuntimeError")] = (
+        None
+    )
     leak_bytes: Annotated[Count, Meta(description="Memory lost with every request")] = 0
     ignore_sigterm: Annotated[bool, Meta(description="SIGTERM does nothing")] = False
     block_seconds: Annotated[Seconds, Meta(description="Block the event loop so long before the first token")] = 0.0
