@@ -46,7 +46,7 @@ def test_llama_cpp_holds_gold(gguf: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("plugin", ["miniatures", "builtin"])
+@pytest.mark.parametrize("plugin", ["miniatures", "builtin", "flexible"])
 def test_what_else_ships_holds_gold(plugin: str) -> None:
     _hold_gold(Order(plugin=plugin))
 

@@ -66,6 +66,14 @@ def test_it_is_one_plugin_of_the_house(taught: House) -> None:
     assert sum(bool(line.strip()) for line in lines) < 200
 
 
+def test_it_is_certified_by_the_requests_that_its_type_gives(taught: House) -> None:
+    ran = taught.cli("certify", "timeseries")
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.startswith("timeseries 0.1.0: gold (")
+    told = "engine holt-winters with weekly"
+    assert told in ran.stderr and "FAILED" not in ran.stderr
+
+
 def test_its_client_is_there_with_it_and_its_forecast_is_one(taught: House) -> None:
     series = [WEEK * 6, [float(number) for number in range(20)]]
     ran = subprocess.run(

@@ -43,7 +43,7 @@ from .generation import GenerateRequest, Piece, Sampling, TokenLogprob
 from .hooks import hookimpl, hookspec
 from .launchers import LauncherSpec
 from .memory import EstimateMemory, MemoryFacts
-from .model_types import ModelType
+from .model_types import Example, ModelType, TaskExample
 from .open_structs import gather_rest, is_open
 from .parsers import Parser, ParserSpec, ReasoningPart, TextPart, ToolCallPart
 from .provisioners import (
@@ -109,6 +109,7 @@ __all__ = [
     "Environment",
     "EnvironmentNeed",
     "EstimateMemory",
+    "Example",
     "ExitRecord",
     "Failure",
     "Fetch",
@@ -155,6 +156,7 @@ __all__ = [
     "SourceSpec",
     "Step",
     "Task",
+    "TaskExample",
     "TaskOrder",
     "TextEngine",
     "TextPart",

@@ -17,7 +17,7 @@ from ..host.certificates import Certificate, Machine, Subject, files_digest, mod
 from ..host.contributions import Contributions
 from ..host.plugins import PluginCensus, PluginRecord, load_plugins
 from ..host.settings import Settings
-from ..sdk import BadRequest, EngineSpec, ModelType, Variant
+from ..sdk import BadRequest, EngineSpec, Example, ModelType, Variant
 from .checks import (
     chat,
     completions,
@@ -25,6 +25,7 @@ from .checks import (
     embeddings,
     faults,
     gateway,
+    own_tasks,
     pressure,
     rankings,
     refusals,
@@ -43,7 +44,19 @@ from .reports import Result, level_of, run_checks, subject_of
 
 DECLARED = checks_of(declared)
 RUNNING = checks_of(
-    worker, completions, chat, tools, structured, embeddings, rankings, refusals, traffic, pressure, gateway, faults
+    worker,
+    completions,
+    chat,
+    tools,
+    structured,
+    embeddings,
+    rankings,
+    own_tasks,
+    refusals,
+    traffic,
+    pressure,
+    gateway,
+    faults,
 )
 LAUNCH_SECONDS = "600"  # a checked engine may be a large one on a busy machine
 UID = "checked"
@@ -68,10 +81,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Chosen(msgspec.Struct, frozen=True, kw_only=True):
-    """A model that an engine is checked with: the fields that launch it, and its type."""
+    """A model that an engine is checked with: the fields that launch it, its type, and the example that it is."""
 
     launch: dict[str, object]
     kind: ModelType
+    example: Example | None = None
 
     @property
     def label(self) -> str:
@@ -136,7 +150,8 @@ class _Work:
             if not chosen:
                 raise BadRequest(
                     f"No installed plugin brings a small model that engine {spec.name} can run ({spec.formats}); give "
-                    "one with --model, the name of a family or a path of weights.",
+                    "one with --model, the name of a family or a path of weights, or an example with the model type "
+                    "(ModelType.examples).",
                     param="model",
                 )
             for model in chosen:
@@ -151,8 +166,9 @@ class _Work:
         launch = {**model.launch, **self.order.options, "model_engine": spec.name, "model_uid": UID}
         with _house(self.place / f"{spec.name}-{model.kind.name}", self.order) as house:
             self.tell(f"{spec.name} with {model.label}: launching")
+            _register(house, model)
             house.launch(str(launch.pop("model_name")), **launch)
-            stage = Stage(house, {**launch, "model_name": model.label}, spec, model.kind)
+            stage = Stage(house, {**launch, "model_name": model.label}, spec, model.kind, model.example)
             try:
                 return self._run("engine", spec.name, model.label, RUNNING, stage, stage.facts)
             finally:
@@ -194,7 +210,24 @@ def choose_models(spec: EngineSpec, asked: Sequence[str], contributions: Contrib
         for kind in contributions.model_types:
             asked_for = {*kind.tasks, *(task.name for task in kind.own_tasks)}
             if kind.name in spec.model_types and asked_for & set(spec.offers):
-                yield from _smallest(spec, kind, contributions)
+                yield from _examples(spec, kind) if kind.examples else _smallest(spec, kind, contributions)
+
+
+def _examples(spec: EngineSpec, kind: ModelType) -> Iterator[Chosen]:
+    """Those of the type that are for any engine, or for this one."""
+    for example in kind.examples:
+        wanted = str(example.launch.get("model_engine", spec.name)).lower() == spec.name.lower()
+        if wanted and any(one.task in spec.offers for one in example.tasks):
+            launch: dict[str, object] = {**example.launch, "model_type": kind.name}
+            yield Chosen(launch=launch, kind=kind, example=example)
+
+
+def _register(house: House, model: Chosen) -> None:
+    if model.example is not None and model.example.registration is not None:
+        body = {"model": {**model.example.registration, "model_name": model.label}}
+        answer = house.client.post(f"/v1/model_registrations/{model.kind.name}", json=body)
+        if answer.status_code != 200:
+            raise BadRequest(f"The example {model.label!r} cannot be registered: {answer.text}", param="model")
 
 
 def _asked(text: str, contributions: Contributions) -> Chosen:

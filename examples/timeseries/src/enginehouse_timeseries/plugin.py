@@ -6,7 +6,18 @@ from typing import Annotated, Any
 
 import msgspec
 
-from enginehouse.sdk import EngineSpec, ModelFamily, ModelType, Options, Registration, SourceSpec, Variant, hookimpl
+from enginehouse.sdk import (
+    EngineSpec,
+    Example,
+    ModelFamily,
+    ModelType,
+    Options,
+    Registration,
+    SourceSpec,
+    TaskExample,
+    Variant,
+    hookimpl,
+)
 
 from .tasks import FORECAST
 
@@ -29,6 +40,20 @@ class ForecastOptions(Options, frozen=True, kw_only=True):
     smoothing: Annotated[float, msgspec.Meta(gt=0, lt=1, description="How much the newest value counts")] = 0.4
 
 
+WEEK = [3, 4, 5, 6, 7, 1, 2]
+EXAMPLE = Example(
+    registration={"season": 7},
+    launch={"model_name": "weekly"},
+    tasks=(
+        TaskExample(
+            task="forecast",
+            right=({"series": [WEEK * 2], "horizon": 7}, {"series": [WEEK * 3, WEEK * 4]}),
+            wrong=({"series": [[1, 2, 3]]}, {"series": [WEEK * 2], "horizon": 0}),
+        ),
+    ),
+)
+
+
 @hookimpl
 def enginehouse_model_types() -> tuple[ModelType, ...]:
     return (
@@ -38,6 +63,7 @@ def enginehouse_model_types() -> tuple[ModelType, ...]:
             abilities=("forecast",),
             reports=("model_name", "model_ability", "season", "damping"),
             registration=TimeseriesRegistration,
+            examples=(EXAMPLE,),
         ),
     )
 

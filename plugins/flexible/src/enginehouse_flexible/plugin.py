@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from enginehouse.sdk import Asks, EngineSpec, LauncherSpec, ModelType, SourceSpec, Task, hookimpl
+from enginehouse.sdk import Asks, EngineSpec, Example, LauncherSpec, ModelType, SourceSpec, Task, TaskExample, hookimpl
 
 from .options import FlexibleOptions
 from .registration import FlexibleRegistration
@@ -24,6 +24,19 @@ INFER = Task(
     takes_forms=True,
 )
 
+REPEAT = Example(
+    registration={"launcher": "callable", "launcher_args": {"function": "enginehouse_flexible.repeating:repeat"}},
+    launch={"model_name": "repeat"},
+    tasks=(
+        TaskExample(
+            task="infer",
+            right=({"args": ["one"]}, {"args": ["two", 3]}, {"text": "by name", "times": 2}),
+            wrong=({"args": []}, {"args": ["one"], "loudly": True}, {"args": "no list"}),
+            lasting={"args": ["again", 40], "seconds": 0.05},
+        ),
+    ),
+)
+
 
 @hookimpl
 def enginehouse_model_types() -> tuple[ModelType, ...]:
@@ -33,6 +46,7 @@ def enginehouse_model_types() -> tuple[ModelType, ...]:
             own_tasks=(INFER,),
             reports=("model_name", "launcher", "launcher_args"),
             registration=FlexibleRegistration,
+            examples=(REPEAT,),
             names_engines=False,  # clients of this API are told nothing about this type
         ),
     )

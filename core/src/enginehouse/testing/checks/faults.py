@@ -11,9 +11,10 @@ import httpx
 
 from ..houses import keepers_of
 from ..waiting import alive, wait_for
-from .check import Unclear, check, require
+from .check import Unclear, check, every, require
+from .late import Late
 from .speaking import COMPLETIONS, Said
-from .stage import Facts, Stage, can
+from .stage import Stage, can, counts, is_silent
 
 generates = can("generate")
 GONE_SECONDS = 45.0  # of a process that drains: 30 s at most, and its end
@@ -122,11 +123,23 @@ def _leaves_nothing(pid: int, socket: str) -> None:
     require(not Path(socket).exists(), "SIGTERM", f"{socket} is still there", "its socket to be gone")
 
 
-def _is_silent(facts: Facts) -> bool:
-    return not generates(facts)
+@check("silver", "SIGTERM drains: a request that came before is answered.", every(counts, is_silent))
+def sigterm_waits_for_answers(stage: Stage) -> None:
+    pid, path = _worker_pid(stage), stage.house.socket(stage.uid)
+    late = Late(stage.idle(), *stage.a_request())
+    wait_for(lambda: stage.in_flight() == 1, GONE_SECONDS, "a request in flight")
+    os.kill(pid, signal.SIGTERM)
+    wait_for(lambda: _is_draining(stage), GONE_SECONDS, "the worker to drain")
+    late.end().ok()
+    _leaves_nothing(pid, path)
+    _again(stage, pid)
 
 
-@check("silver", "A worker that is told to leave while idle is gone soon, and its socket with it.", _is_silent)
+def _is_draining(stage: Stage) -> bool:
+    return stage.worker.get("/health").status == 503
+
+
+@check("silver", "A worker that is told to leave while idle is gone soon, and its socket with it.", is_silent)
 def sigterm_ends_idle_workers(stage: Stage) -> None:
     pid, path = _worker_pid(stage), stage.house.socket(stage.uid)
     os.kill(pid, signal.SIGTERM)

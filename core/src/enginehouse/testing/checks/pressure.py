@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from http.client import HTTPConnection
 from typing import Any
-
-import httpx
 
 from ..waiting import wait_for
 from .check import Failed, check, require
+from .late import Late
 from .speaking import Said
-from .stage import ANSWER_SECONDS, Stage, counts, seconds_of
+from .stage import Stage, counts, seconds_of
 
 AT_ONCE = 64
 """Requests at once that workers of a certification take: more than `many_callers_wait` sends, few enough to be held."""
@@ -38,7 +34,7 @@ def full_workers_refuse(stage: Stage) -> None:
 @check("gold", "All that a worker takes at once it answers, however many those are.", counts)
 def what_was_taken_is_answered(stage: Stage) -> None:
     with _held(stage.idle()) as held, ThreadPoolExecutor(AT_ONCE) as pool:
-        for said in pool.map(_Late.end, held):
+        for said in pool.map(Late.end, held):
             said.ok()
 
 
@@ -69,41 +65,14 @@ def _refuses(stage: Stage, asked: Any) -> None:
         raise Failed(came.sent, f"429 after {took:.1f} s", f"it within {REFUSAL_SECONDS:g} s")
 
 
-class _Late:
-    """A request whose body has come in half: the worker counts it, and no engine can be done with it."""
-
-    def __init__(self, place: str, path: str, body: dict[str, Any]) -> None:
-        self._path, self._data = path, json.dumps(body).encode()
-        self._line = HTTPConnection("worker", timeout=ANSWER_SECONDS)
-        self._line.sock = socket.socket(socket.AF_UNIX)
-        self._line.sock.settimeout(ANSWER_SECONDS)
-        self._line.sock.connect(place)
-        self._line.putrequest("POST", path)
-        self._line.putheader("content-type", "application/json")
-        self._line.putheader("content-length", str(len(self._data)))
-        self._line.endheaders(self._data[:1])
-
-    def end(self) -> Said:
-        """Sends the rest; what comes."""
-        self._line.send(self._data[1:])
-        answer = self._line.getresponse()
-        text = answer.read().decode(errors="replace")
-        sent = f"POST {self._path}, one of {AT_ONCE} at once"
-        return Said(sent, answer.status, httpx.Headers(answer.getheaders()), text)
-
-    def leave(self) -> None:
-        self._line.close()
-
-
 @contextmanager
-def _held(stage: Stage) -> Iterator[list[_Late]]:
+def _held(stage: Stage) -> Iterator[list[Late]]:
     """As many requests as the worker takes."""
     path, body = stage.a_request()
-    place = stage.house.socket(stage.uid)
     with ExitStack() as stack:
         held = []
         for _ in range(AT_ONCE):
-            held.append(_Late(place, path, body))
+            held.append(Late(stage, path, body))
             stack.callback(held[-1].leave)
         wait_for(lambda: stage.in_flight() == AT_ONCE, HELD_SECONDS, f"{AT_ONCE} requests to be in flight")
         yield held

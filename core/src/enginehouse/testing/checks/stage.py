@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from ...sdk import EngineSpec, Health, ModelType
+from ...sdk import EngineSpec, Example, Health, ModelType, Task, TaskExample
 from ..houses import House
 from ..waiting import wait_for
 from .check import Unclear
@@ -29,7 +29,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What a model says it can do, and what asking it once has shown.
 
     constraints: kinds that were not refused. tokenizes: whether it answers /v1/tokenize. counts: whether its /health
-    tells requests in flight, as the runner's does. command: it is a server binary.
+    tells requests in flight, as the runner's does. command: it is a server binary. asked: own tasks of its model type,
+    each with what the type's example asks.
     """
 
     spec: EngineSpec
@@ -39,6 +40,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     tokenizes: bool = False
     counts: bool = False
     context_length: int | None = None
+    asked: tuple[tuple[Task, TaskExample], ...] = ()
 
     @property
     def command(self) -> bool:
@@ -46,13 +48,16 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stage:
-    """A model that runs in `house` under `uid`. launch: the fields that launch it again; kind: its model type."""
+    """A model that runs in `house` under `uid`. launch: the fields that launch it again; kind: its model type; example:
+    of the type, which this model is."""
 
-    def __init__(self, house: House, launch: dict[str, Any], spec: EngineSpec, kind: ModelType) -> None:
+    def __init__(
+        self, house: House, launch: dict[str, Any], spec: EngineSpec, kind: ModelType, example: Example | None = None
+    ) -> None:
         self.house, self.launch, self.uid = house, launch, str(launch["model_uid"])
         self.gateway = Speaker(house.client, self.uid)
         self.worker = self._reach()
-        self.facts = self._look(spec, kind)
+        self.facts = self._look(spec, kind, example)
 
     def renew(self) -> Stage:
         """Waits until the model is ready, and speaks to the worker that runs it now."""
@@ -87,9 +92,16 @@ class Stage:
             return "/v1/embeddings", {"model": self.uid, "input": ["a small text", "another"]}
         if "rerank" in self.facts.tasks:
             return "/v1/rerank", {"model": self.uid, "query": "a small question", "documents": ["one", "two"]}
-        if not speaks(self.facts):
-            raise Unclear("the kit knows no request for a task that a plugin brings")
-        return self.talk()
+        if speaks(self.facts):
+            return self.talk()
+        if not self.facts.asked:
+            raise Unclear("no request is known for a task that a plugin brings; see ModelType.examples")
+        task, example = self.facts.asked[0]
+        return task.route, self.filled(example.right[0])
+
+    def filled(self, body: dict[str, Any]) -> dict[str, Any]:
+        """A body of an example, for this model."""
+        return {"model": self.uid, **body}
 
     def close(self) -> None:
         self.worker.client.close()
@@ -101,10 +113,11 @@ class Stage:
     def _is_ready(self) -> bool:
         return any(one["status"] == "READY" for one in self.house.replicas(self.uid))
 
-    def _look(self, spec: EngineSpec, kind: ModelType) -> Facts:
+    def _look(self, spec: EngineSpec, kind: ModelType, example: Example | None) -> Facts:
         described = self.house.description(self.uid)
         abilities = tuple(described.get("model_ability") or kind.abilities)
-        own = {task.name for task in kind.own_tasks}
+        own = {task.name: task for task in kind.own_tasks}
+        asked = (one for one in (example.tasks if example else ()) if one.task in spec.offers)
         tasks = tuple(task for task in spec.offers if task in own or (task in kind.tasks and task in abilities))
         health = _health(self.worker)
         return Facts(
@@ -115,6 +128,7 @@ class Stage:
             tokenizes=self.worker.post(TOKENIZE, {"model": self.uid, "prompt": "a"}).status == 200,
             counts=health is not None,
             context_length=health.context_length if health else described.get("context_length"),
+            asked=tuple((own[one.task], one) for one in asked),
         )
 
     def _constraints(self, tasks: tuple[str, ...]) -> tuple[str, ...]:
@@ -139,6 +153,21 @@ def can(*tasks: str) -> Any:
 def speaks(facts: Facts) -> bool:
     """Whether it makes text."""
     return bool({"chat", "generate"} & set(facts.tasks))
+
+
+def is_silent(facts: Facts) -> bool:
+    """Whether it makes no text."""
+    return not speaks(facts)
+
+
+def is_own(facts: Facts) -> bool:
+    """Whether it does what only its model type's plugin knows, and examples of that are there."""
+    return bool(facts.asked)
+
+
+def is_common(facts: Facts) -> bool:
+    """Whether it does what the house knows."""
+    return not facts.asked
 
 
 def able(*abilities: str) -> Any:

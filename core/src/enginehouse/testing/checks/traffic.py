@@ -12,9 +12,10 @@ from typing import Any
 import httpx
 
 from ..waiting import wait_for
-from .check import Failed, check
+from .check import Failed, check, every
+from .late import Late
 from .speaking import COMPLETIONS, Said
-from .stage import Facts, Stage, can, seconds_of
+from .stage import Facts, Stage, can, counts, is_silent, seconds_of
 
 generates = can("generate")
 LONG = 300  # tokens of an answer that is left, or read slowly
@@ -110,6 +111,14 @@ def leaving_an_answer_frees_its_place(stage: Stage) -> None:
         body = json.dumps(_long(stage)).encode()
         head = f"POST {COMPLETIONS} HTTP/1.1\r\nhost: worker\r\ncontent-type: application/json\r\n"
         line.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+    _until_idle(stage)
+
+
+@check("silver", "A caller who leaves before all of its request has come frees its place.", every(counts, is_silent))
+def leaving_early_frees_its_place(stage: Stage) -> None:
+    late = Late(stage.idle(), *stage.a_request())
+    wait_for(lambda: stage.in_flight() == 1, GONE_SECONDS, "a request in flight")
+    late.leave()
     _until_idle(stage)
 
 

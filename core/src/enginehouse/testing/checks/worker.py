@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .check import check, require
 from .refusals import BODIES, ROUTES
-from .stage import Stage, counts
+from .stage import Stage, counts, is_common
 
 OWNER_ONLY = 0o077  # bits that nobody but the owner may have
 
@@ -69,7 +69,7 @@ def says_that_it_is_json(stage: Stage) -> None:
     said.must(said.headers.get("content-type", "").startswith("application/json"), "content-type application/json")
 
 
-@check("silver", "Answers name the model by the uid that the request has.")
+@check("silver", "Answers name the model by the uid that the request has.", is_common)
 def names_the_model(stage: Stage) -> None:
     path, body = stage.a_request()
     said = stage.worker.post(path, body).ok()
@@ -118,7 +118,7 @@ def metrics_count(stage: Stage) -> None:
     said = stage.worker.post(path, body).ok()
     stage.idle()
     risen = [stage.counted(name) - had for name, had in zip(names, before, strict=True)]
-    usage = said.usage
+    usage = said.usage if is_common(stage.facts) else {"prompt_tokens": 0}
     told = [1, usage["prompt_tokens"], usage.get("completion_tokens", 0)]
     said.must(risen == told, f"metrics {names} to rise by {told}; they rose by {risen}")
 
