@@ -6,15 +6,18 @@ in the test.
 
 from __future__ import annotations
 
+import random
 import shutil
 import signal
 import socket
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+LONGEST = 1.5  # seconds until a kill: a build takes half a second where nothing else runs
 HANGING = {"UV_HTTP_TIMEOUT": "600", "UV_HTTP_RETRIES": "0"}
 
 
@@ -87,6 +90,10 @@ def makers(server) -> list[int]:
         if home and (b"environments.maker" in command or command.split(b"\0")[0].endswith(b"/uv")):
             found.append(int(entry.name))
     return found
+
+
+def progress(server, uid: str) -> float:
+    return float(server.client.get(f"/v1/models/{uid}/progress").json()["progress"])
 
 
 def leftovers(server) -> list[str]:
@@ -220,7 +227,8 @@ def test_the_server_s_kill_at_many_moments(new_server, shop, wait) -> None:
     for number in range(8):
         stock(shop, "eh_alpha", f"1.{number}")
         server.launch(model_uid=f"m{number}", wait_ready=False, **own(shop, f"eh_alpha==1.{number}"))
-        wait(lambda number=number: server.replicas(f"m{number}")[0]["progress"] >= 0.8, 60, "the build's begin")
+        wait(lambda number=number: progress(server, f"m{number}") >= 0.8, 60, "the build's begin")
+        time.sleep(random.uniform(0, LONGEST))
         server.kill()
         server.start()
         wait(lambda number=number: server.description(f"m{number}")["status"] == "READY", 60, "the model")

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -109,3 +111,18 @@ def test_doctor_reports_and_fails_when_something_is_broken(run: Any, monkeypatch
     ended = run("doctor")
     assert ended.status == 1
     assert "broken" in ended.out
+
+
+def test_cuda_s_torch_on_a_cpu_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith(("UV_", "PIP_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setattr(sys, "platform", "linux")
+    finding = findings.check_torch(gpus=False)
+    assert finding.state == "warning" and "UV_TORCH_BACKEND=cpu" in finding.advice
+    assert findings.check_torch(gpus=True).state == "ok"
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    assert findings.check_torch(gpus=False).state == "ok"
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    monkeypatch.setenv("UV_TORCH_BACKEND", "cpu")
+    assert "UV_TORCH_BACKEND is cpu" in findings.check_torch(gpus=False).detail

@@ -286,3 +286,31 @@ def test_engines_that_need_nothing_made_come_first() -> None:
     plan = make_plan(LaunchRequest(model_name="m", enable_virtual_env=True), known)
     assert choice == [["better", "torchy"]] and plan.engine == "better"
     assert msgspec.json.decode(msgspec.json.encode(plan), type=type(plan)) == plan
+
+
+TORCH = {"enable_virtual_env": True, "virtual_env_packages": ["torch>=2.9"]}
+
+
+def test_cuda_s_torch_for_a_cpu_is_told_before_it_is_fetched() -> None:
+    told = [note for note in choose(**TORCH).notes if "UV_TORCH_BACKEND=cpu" in note]
+    assert len(told) == 1
+    for supply in (
+        msgspec.structs.replace(MAKES, uv_says={"UV_TORCH_BACKEND": "cpu"}),
+        msgspec.structs.replace(MAKES, uv_says={"UV_FIND_LINKS": "/wheels"}),
+        msgspec.structs.replace(MAKES, pip=PackageIndexes(find_links=("/wheels",))),
+    ):
+        assert choose(supply=supply, **TORCH).notes == ()
+    assert choose(**{**TORCH, "virtual_env_packages": ["torch==2.13.0+cpu"]}).notes == ()
+    assert choose(enable_virtual_env=True).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("said", "device", "backend"),
+    [("auto", "cpu", "cpu"), ("auto", "cuda", "auto"), ("cu128", "cpu", "cu128"), (None, "cpu", None)],
+)
+def test_auto_goes_by_the_device_of_the_plan(said: str | None, device: str, backend: str | None) -> None:
+    supply = msgspec.structs.replace(MAKES, uv_says={"UV_TORCH_BACKEND": said} if said else {})
+    request = parse_launch({"model_name": "m", **TORCH})
+    case = Case(request=request, family=family(), variant=VARIANT, engine=ENGINE, device=device)
+    need = choose_environment(case, Place(contributions(), MACHINE, supply)).need
+    assert (need.indexes.torch_backend, need.accelerator) == (backend, device)

@@ -31,6 +31,10 @@ PROGRESS = (
     "Prepared ",
 )
 
+_AWAY = {
+    *("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_PROJECT"),
+    *("UV_INDEX_URL", "UV_TORCH_BACKEND"),
+}
 _SECRET = re.compile(r"(?<=://)[^/\s?#]+@")  # user and password in a URL
 
 
@@ -81,13 +85,16 @@ def index_variables(indexes: PackageIndexes) -> dict[str, str]:
     links = (*map(_as_url, indexes.find_links), *_split(os.environ.get("UV_FIND_LINKS"), ","))
     hosts = (*indexes.trusted_host, *_split(os.environ.get("UV_INSECURE_HOST"), " "))
     extra = (*indexes.extra_index_url, *_split(os.environ.get("UV_INDEX"), " "))
+    own = os.environ.get
     wanted = {
-        "UV_DEFAULT_INDEX": indexes.index_url,
+        "UV_DEFAULT_INDEX": indexes.index_url or own("UV_DEFAULT_INDEX") or own("UV_INDEX_URL"),
         "UV_INDEX": " ".join(extra),
         "UV_FIND_LINKS": ",".join(links),
         "UV_INSECURE_HOST": " ".join(hosts),
         "UV_INDEX_STRATEGY": os.environ.get("UV_INDEX_STRATEGY") or indexes.index_strategy,
         "SSL_CERT_FILE": indexes.certificate,
+        # With it uv asks PyTorch's index although it shall ask none.
+        "UV_TORCH_BACKEND": None if indexes.no_index else indexes.torch_backend or own("UV_TORCH_BACKEND"),
     }
     return {name: value for name, value in wanted.items() if value}
 
@@ -116,9 +123,9 @@ def _binary() -> str:
 
 
 def _inherited() -> dict[str, str]:
-    """This process's variables, but for those that would lead uv to another interpreter or environment."""
-    away = {"VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_PROJECT", "UV_INDEX_URL"}
-    kept = {name: value for name, value in os.environ.items() if name not in away}
+    """This process's variables, but for those that would lead uv to another interpreter or environment, and those that
+    `index_variables` sets."""
+    kept = {name: value for name, value in os.environ.items() if name not in _AWAY}
     offline = os.environ.get("ENGINEHOUSE_OFFLINE", "").lower() in {"1", "true", "yes", "on"}
     return {**kept, **({"UV_OFFLINE": "1"} if offline else {}), "NO_COLOR": "1", "UV_PYTHON_DOWNLOADS": "never"}
 

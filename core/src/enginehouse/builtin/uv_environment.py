@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ..sdk import EnvironmentNeed, Lock, LockedPackage, Report, Step
+from ..sdk import EnvironmentNeed, LaunchFailed, Lock, LockedPackage, Report, Step
 from .uv_command import UvRun, index_variables, run_uv, uv_cache
 from .uv_lock import pins, read_pylock
 
@@ -55,7 +55,26 @@ def _sync(
             *("pip", "sync", "--require-hashes", "--allow-empty-requirements", *_common(need)),
             *("--python", str(folder / "bin" / "python"), str(pinned)),
         )
-        run_uv(run._replace(arguments=arguments), _teller(len(lock.packages), report))
+        teller = _teller(len(lock.packages), report)
+        if not _from_cache(run._replace(arguments=(*arguments, "--offline")), folder, teller):
+            run_uv(run._replace(arguments=arguments), teller)
+
+
+def _from_cache(run: UvRun, folder: Path, tell: Callable[[str], None]) -> bool:
+    """Installs what uv has already, and asks no index whether its pages are still so: the lock's hashes say which files
+    are right. Whether that was all of it; if not, nothing was installed. Raises LaunchFailed when it broke midway."""
+    before = _sites(folder)
+    try:
+        run_uv(run, tell)
+    except LaunchFailed:
+        if _sites(folder) != before:
+            raise
+        return False
+    return True
+
+
+def _sites(folder: Path) -> set[Path]:
+    return set(folder.glob("lib/python*/site-packages/*"))
 
 
 def _teller(total: int, report: Report) -> Callable[[str], None]:

@@ -185,6 +185,18 @@ def check_environments(home: Path, census: PluginCensus) -> Finding:
     return Finding("environments", "ok", detail, "`enginehouse env gc` removes what nobody uses." if records else "")
 
 
+def check_torch(gpus: bool) -> Finding:
+    """Which build of PyTorch environments get that are made. gpus: whether this machine has any."""
+    from ..host.pip_configuration import read_pip_configuration
+    from ..host.torch_builds import ADVICE, VARIABLE, names_sources
+
+    if said := os.environ.get(VARIABLE):
+        return Finding("torch", "ok", f"{VARIABLE} is {said}: from PyTorch's own index, and from nowhere else")
+    if gpus or sys.platform != "linux" or names_sources(read_pip_configuration(), os.environ):
+        return Finding("torch", "ok", "from where all packages come")
+    return Finding("torch", "warning", "environments that are made get CUDA's, gigabytes that a CPU never uses", ADVICE)
+
+
 def check_engine(spec: EngineSpec) -> Finding:
     missing = [problem for requirement in spec.requirements if (problem := _missing(requirement))]
     name = f"engine {spec.name}"

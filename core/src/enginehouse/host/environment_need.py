@@ -26,6 +26,7 @@ from .launch_request import LaunchRequest
 from .package_words import Surroundings, Unanswerable, Wish, engine_key, read_words
 from .requirements import own_requirements
 from .secrecy import hide_credentials
+from .torch_builds import VARIABLE, choose_backend, names_sources, warn_of_cuda
 
 LAUNCH_FIELD = "virtual_env_packages"
 FAMILY_FIELD = "virtualenv.packages"
@@ -40,7 +41,8 @@ class Supply(msgspec.Struct, frozen=True, kw_only=True):
 
     can_make: whether a plugin that makes environments is loaded. enabled: `enable_virtual_env` of launches that do
     not say. pip: what pip's configuration says. urls_allowed: whether launches and registrations may name packages
-    by URL or path; find_links_roots: where folders of wheels that a launch names may lie.
+    by URL or path; find_links_roots: where folders of wheels that a launch names may lie. uv_says: uv's variables of
+    where packages come from, and of PyTorch's build.
     """
 
     can_make: bool = False
@@ -48,6 +50,7 @@ class Supply(msgspec.Struct, frozen=True, kw_only=True):
     pip: PackageIndexes = PackageIndexes()
     urls_allowed: bool = False
     find_links_roots: tuple[Path, ...] = ()
+    uv_says: Mapping[str, str] = {}
     requirements: Callable[[EngineSpec, Variant, str], Requirements] = _of_spec
 
 
@@ -99,20 +102,27 @@ def choose_environment(case: Case, place: Place) -> Chosen:
     missing = tuple(_missing(wants.packages, place.machine.packages))
     wish = _settle(read_wish(case.request, supply.enabled), missing, supply.can_make)
     made = wish.provisioner == "uv"
+    indexes = gather_indexes(case.family.virtualenv, supply.pip, asked.extra_index_url, links)
+    backend = choose_backend(supply.uv_says.get(VARIABLE), case.device)
     need = EnvironmentNeed(
         engine=case.engine.name,
         requirements=_texts((*wants.recommended, *wants.packages) if made else wants.packages),
         overrides=wants.overrides if made else (),
         exclusions=wants.exclusions if made else (),
-        indexes=gather_indexes(case.family.virtualenv, supply.pip, asked.extra_index_url, links)
-        if made
-        else PackageIndexes(),
+        indexes=msgspec.structs.replace(indexes, torch_backend=backend) if made else PackageIndexes(),
         accelerator=case.device,
         provisioner=wish.provisioner or "system",
         place=wish.place,
         reason=wish.reason,
     )
-    return Chosen(need=need, lacking=_against(wish, missing, supply), notes=wants.notes)
+    notes = (*wants.notes, *_of_torch(need, place)) if made else wants.notes
+    return Chosen(need=need, lacking=_against(wish, missing, supply), notes=notes)
+
+
+def _of_torch(need: EnvironmentNeed, place: Place) -> Iterator[str]:
+    note = warn_of_cuda(need, place.machine.platform, names_sources(need.indexes, place.supply.uv_says))
+    if note:
+        yield note
 
 
 def _settle(wish: EnvironmentWish, missing: tuple[str, ...], can_make: bool) -> EnvironmentWish:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 import msgspec
 
@@ -15,6 +16,7 @@ from .pip_configuration import read_pip_configuration
 from .planning import Knowledge
 from .plugins import PluginCensus
 from .settings import Settings
+from .torch_builds import SOURCES, VARIABLE
 
 MAKER = "uv"  # the provisioner that makes environments
 
@@ -38,6 +40,7 @@ async def gather_knowledge(census: PluginCensus, settings: Settings, request: La
             pip=pip,
             urls_allowed=settings.package_urls,
             find_links_roots=settings.virtual_env_find_links_allowed_roots,
+            uv_says={name: value for name in (VARIABLE, *SOURCES) if (value := os.environ.get(name))},
             requirements=census.requirements,
         ),
     )

@@ -22,6 +22,7 @@ class PackageIndexes(msgspec.Struct, frozen=True, kw_only=True):
     index_strategy: uv's word for what happens when several indexes have a package; pip's meaning is
     "unsafe-best-match". certificate: file of authorities that indexes are checked against.
     no_index: nothing but `find_links` is asked.
+    torch_backend: uv's word for the build of PyTorch that is taken, from PyTorch's own index: "cpu", "cu128", ...
     """
 
     index_url: str | None = None
@@ -32,6 +33,7 @@ class PackageIndexes(msgspec.Struct, frozen=True, kw_only=True):
     certificate: str | None = None
     no_build_isolation: bool = False
     no_index: bool = False
+    torch_backend: str | None = None
 
 
 class Requirements(msgspec.Struct, frozen=True, kw_only=True):

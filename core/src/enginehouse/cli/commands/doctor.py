@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -63,3 +64,4 @@ def _examine_plugins(settings: Settings) -> Iterator[Finding]:
     yield from findings.check_plugins(census.records)
     yield from findings.check_engines(census)
     yield findings.check_environments(settings.home, census)
+    yield findings.check_torch(gpus=shutil.which("nvidia-smi") is not None)

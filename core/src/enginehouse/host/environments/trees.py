@@ -27,14 +27,14 @@ def seal(folder: Path) -> Size:
     Of files, those that are nobody else's can also not be written; a hard link's mode is the cache's too.
     """
     seen = {}
-    for entry in _entries(str(folder)):
-        status = entry.stat(follow_symlinks=False)
-        if entry.is_dir(follow_symlinks=False):
-            Path(entry.path).chmod(stat.S_IMODE(status.st_mode) & ~WRITE)
-            continue
-        seen[status.st_ino] = status
-        if status.st_nlink == 1 and stat.S_ISREG(status.st_mode):
-            Path(entry.path).chmod(stat.S_IMODE(status.st_mode) & ~WRITE)
+    for place, files in _walk(folder):
+        if place != str(folder):
+            _close(place, os.lstat(place))
+        for entry in files:
+            status = entry.stat(follow_symlinks=False)
+            seen[status.st_ino] = status
+            if status.st_nlink == 1 and stat.S_ISREG(status.st_mode):
+                _close(entry.path, status)
     return _size(seen)
 
 
@@ -54,9 +54,12 @@ def remove_tree(folder: Path) -> None:
 
 def measure(folder: Path) -> Size:
     """Reads the whole tree's inodes."""
-    files = (entry for entry in _entries(str(folder)) if not entry.is_dir(follow_symlinks=False))
-    statuses = (file.stat(follow_symlinks=False) for file in files)
+    statuses = (file.stat(follow_symlinks=False) for _, files in _walk(folder) for file in files)
     return _size({status.st_ino: status for status in statuses})
+
+
+def _close(path: str, status: os.stat_result) -> None:
+    os.chmod(path, stat.S_IMODE(status.st_mode) & ~WRITE)  # noqa: PTH101 - as below
 
 
 def _size(files: dict[int, os.stat_result]) -> Size:
@@ -64,12 +67,16 @@ def _size(files: dict[int, os.stat_result]) -> Size:
     return Size(total, sum(status.st_size for status in files.values() if status.st_nlink <= CACHE_LINKS))
 
 
-def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
-    """All below, a folder after what is in it. Plain strings: an environment has tens of thousands of files, and a Path
-    for each would take longer than to link them."""
-    with os.scandir(folder) as found:
-        entries = list(found)
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _entries(entry.path)
-        yield entry
+def _walk(folder: Path) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
+    """Each folder with what of its entries is none. Plain strings: an environment has tens of thousands of files, and a
+    Path for each would take longer than to link them."""
+    waiting = [str(folder)]
+    while waiting:
+        place, files = waiting.pop(), []
+        with os.scandir(place) as found:
+            for entry in found:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                else:
+                    files.append(entry)
+        yield place, files
