@@ -19,6 +19,11 @@ def test_there_are_hooks() -> None:
     assert set(NOUNS) <= set(HOOKS)
 
 
+@pytest.mark.parametrize("plugin", SHIPPED, ids=lambda file: file.parent.name)
+def test_each_shipped_plugin_says_what_it_asks_for(plugin: Path) -> None:
+    assert re.search(r"^ASKS = Asks\(", plugin.read_text(), re.M), "say it, also where it is nothing: Asks()"
+
+
 @pytest.mark.parametrize("hook", HOOKS)
 def test_each_hook_has_a_shipped_user(hook: str) -> None:
     assert any(f"def {hook}(" in file.read_text() for file in SHIPPED)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from enginehouse.sdk import CannotRun, EngineSpec, ModelFamily, Variant, WorkerOrder, hookimpl
+from enginehouse.sdk import Asks, CannotRun, EngineSpec, ModelFamily, Variant, WorkerOrder, hookimpl
 
+ASKS = Asks(subprocesses="Node.js, as the worker")
 SERVER = Path(__file__).parent / "server" / "main.js"
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from enginehouse.sdk import LauncherSpec, hookimpl
+from enginehouse.sdk import Asks, LauncherSpec, hookimpl
+
+ASKS = Asks()
 
 
 @hookimpl

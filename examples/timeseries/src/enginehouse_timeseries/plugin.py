@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 
 from enginehouse.sdk import (
+    Asks,
     EngineSpec,
     Example,
     ModelFamily,
@@ -40,6 +41,7 @@ class ForecastOptions(Options, frozen=True, kw_only=True):
     smoothing: Annotated[float, msgspec.Meta(gt=0, lt=1, description="How much the newest value counts")] = 0.4
 
 
+ASKS = Asks()  # neither network, nor programs, nor code of models
 WEEK = [3, 4, 5, 6, 7, 1, 2]
 EXAMPLE = Example(
     registration={"season": 7},

@@ -10,7 +10,11 @@ from .options import FlexibleOptions
 from .registration import FlexibleRegistration
 from .requests import InferEvent, InferRequest
 
-ASKS = Asks(remote_code="a launch may name any callable that its environment has, which is imported and run")
+ASKS = Asks(
+    network="whatever a launcher's library opens: links in requests where the model is registered with open_links",
+    subprocesses="whatever a launcher's library starts",
+    remote_code="a launch may name any callable that its environment has, which is imported and run",
+)
 LAUNCHERS = "enginehouse_flexible.launchers"
 THEIRS = "xinference.model.flexible.launchers"
 

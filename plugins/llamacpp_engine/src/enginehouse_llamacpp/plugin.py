@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
 
-from enginehouse.sdk import EngineSpec, hookimpl
+from enginehouse.sdk import Asks, EngineSpec, hookimpl
 
 from .options import LlamaCppOptions
 
+ASKS = Asks(
+    network="a port on loopback, behind a key that only the worker has, where xllamacpp runs the model",
+    subprocesses="one that copies the library's words while it loads, below each worker",
+)
 BINDINGS = {"xllamacpp": "xllamacpp>=2026.10", "llama-cpp-python": "llama-cpp-python>=0.3.36"}
 """By distribution, the better one first: what the engine needs one of."""
 REQUIREMENTS = ("jinja2>=3.1", "llguidance>=1.3")

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from enginehouse.sdk import ModelFamily, Variant, hookimpl
+from enginehouse.sdk import Asks, ModelFamily, Variant, hookimpl
+
+ASKS = Asks()  # data only: weights that lie in the package
 
 MODELS = Path(__file__).parent / "models"
 WEIGHTS = "model.safetensors"

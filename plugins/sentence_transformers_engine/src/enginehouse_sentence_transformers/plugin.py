@@ -6,7 +6,10 @@ from enginehouse.sdk import Asks, EngineSpec, hookimpl
 
 from .options import SentenceTransformersOptions
 
-ASKS = Asks(remote_code="for models that come with their own classes, where the launch says trust_remote_code")
+ASKS = Asks(
+    subprocesses="one that exports a model to ONNX, where its launch asks for that",
+    remote_code="for models that come with their own classes, where the launch says trust_remote_code",
+)
 REQUIREMENTS = ("torch>=2.9", "transformers>=5.0", "sentence-transformers>=6.0")
 
 

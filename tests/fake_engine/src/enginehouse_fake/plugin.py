@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from enginehouse.sdk import EngineSpec, ModelFamily, Variant, hookimpl
+from enginehouse.sdk import Asks, EngineSpec, ModelFamily, Variant, hookimpl
 
 from .options import FakeOptions
 
+ASKS = Asks()
 _WEIGHTS = Variant(
     format="fake",
     size_in_billions="0_001",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from enginehouse.sdk import EngineSpec, ModelFamily, Variant, hookimpl
+from enginehouse.sdk import Asks, EngineSpec, ModelFamily, Variant, hookimpl
 
 from .replay import ReplayOptions
 
+ASKS = Asks(subprocesses="the player of cassettes, as a worker")
 _CASSETTE = Variant(format="cassette", size_in_billions="0_001", sources=("package:enginehouse_fake/model",))
 _PLAYED = (("LLM", ("chat", "generate")), ("embedding", ("embed",)), ("rerank", ("rerank",)))
 

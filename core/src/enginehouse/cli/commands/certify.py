@@ -41,8 +41,9 @@ TERMINATED = 143  # as shells report a process that SIGTERM ended
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the certificate here, e.g. into the plugin's package.  [default: the home's certificates]",
+    type=click.Path(path_type=Path),
+    help="Write the certificate here, a file or a folder such as the plugin's package.  [default: the home's "
+    "certificates]",
 )
 @click.option("--no-certificate", is_flag=True, help="Write no certificate.")
 @click.option("--json", "as_json", is_flag=True, help="Print the certificate.")

@@ -15,7 +15,8 @@ import msgspec
 from packaging.requirements import InvalidRequirement, Requirement
 
 from ...host.plugin_loading import CORE, PluginRecord
-from ...sdk import EngineSpec, MemoryFacts
+from ...sdk import Asks, EngineSpec, MemoryFacts
+from ...sdk.asks import ASKS
 from .check import Failed, check, require
 
 HEAVY = (
@@ -202,6 +203,12 @@ def is_typed(declared: Declared) -> None:
     require(
         any((Path(one) / "py.typed").exists() for one in folders), f"look into {folders[0]}", "no py.typed", "py.typed"
     )
+
+
+@check("gold", f"The light half says what the code does beyond answering, in `{ASKS}`: nothing, too, is said.")
+def says_what_it_asks_for(declared: Declared) -> None:
+    asks = getattr(importlib.import_module(declared.module), ASKS, None)
+    require(isinstance(asks, Asks), f"{declared.module}.{ASKS}", asks, "an enginehouse.sdk.Asks")
 
 
 @check("bronze", "Hooks answer the same whenever they are called: with values, not with state.")
