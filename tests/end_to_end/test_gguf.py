@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import torch
 from safetensors.torch import save_file
 
+ROOM_GIB = 0.06  # a worker may grow by so much; each prompt here leaves three MiB
 QUESTION = [{"role": "user", "content": "What is the largest animal?"}]
 
 
@@ -66,6 +70,39 @@ def test_a_worker_that_is_killed_comes_back(server: Any, file: Path, wait: Any) 
     body = {"model": uid, "temperature": 0, "messages": QUESTION}
     wait(lambda: "blue whale" in server.client.post("/v1/chat/completions", json=body).text, 30, "an answer")
     server.client.delete(f"/v1/models/{uid}")
+
+
+async def test_a_worker_over_its_ceiling_is_replaced(server: Any, file: Path, wait: Any) -> None:
+    """What it had begun is answered, streams to their end; who comes between is told to try again, and then served."""
+    body = {"model_name": "stoker", "model_uid": "ceiling", "model_path": str(file), "cache_ram_mib": 1024}
+    refused = server.client.post("/v1/models", json={**body, "memory_gib": 0.01})
+    assert refused.status_code == 503, refused.text
+    loaded = float(re.findall(r"takes ([\d.]+) GiB", refused.json()["detail"])[0])
+    uid = server.launch(**body, memory_gib=loaded + ROOM_GIB)
+    first = server.pid(uid)
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+        for beginning in range(0, 400, 16):  # each prompt is another, and llama.cpp keeps what it made of it
+            said = [asked(client, uid, number) for number in range(beginning, beginning + 16)]
+            assert set(await asyncio.gather(*said)) <= {"answered", "told to try again"}
+            if server.pid(uid) != first:
+                break
+    wait(lambda: server.pid(uid) not in (0, first), 60, "a new worker")
+    body = {"model": uid, "temperature": 0, "messages": QUESTION}
+    wait(lambda: "blue whale" in server.client.post("/v1/chat/completions", json=body).text, 30, "an answer")
+    server.client.delete(f"/v1/models/{uid}")
+
+
+async def asked(client: httpx.AsyncClient, uid: str, number: int) -> str:
+    """How one caller fared. Every other one reads a stream."""
+    stream = number % 2 == 0
+    body = {"model": uid, "prompt": f"{number} " * 200, "max_tokens": 8, "temperature": 0, "stream": stream}
+    said = await client.post("/v1/completions", json=body)
+    if said.status_code == 503:
+        assert said.headers["retry-after"]
+        return "told to try again"
+    *_, last = said.text.strip().split("\n\n")
+    ends = said.status_code == 200 and json.loads(last.removeprefix("data: "))["choices"][0]["finish_reason"]
+    return "answered" if ends else said.text
 
 
 @pytest.mark.parametrize(("change", "word"), [(lambda raw: raw[:-500], "cut off"), (lambda raw: b"x" * 999, "GGUF")])

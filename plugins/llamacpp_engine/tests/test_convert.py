@@ -17,8 +17,10 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFa
 
 from enginehouse.sdk import LaunchFailed, Sampling
 from enginehouse.sdk.gguf import read_gguf
-from enginehouse_llamacpp.convert.conversion import Conversion, convert, write_model
+from enginehouse_llamacpp.convert.conversion import Conversion, convert, parts_of, write_part
 from enginehouse_llamacpp.convert.errors import CannotConvert
+from enginehouse_llamacpp.convert.layout import Source
+from enginehouse_llamacpp.convert.weights import stored_tensors
 
 VOCABULARY = 320
 SIZES: dict[str, Any] = {
@@ -180,7 +182,8 @@ async def test_a_model_in_parts_is_run_from_its_first(
     config = json.loads((stoker_folder / "config.json").read_text())
     writer = GGUFWriter(tmp_path / "x.gguf", "llama", split_max_tensors=20, small_first_shard=empty_first)
     wanted = Conversion(stoker_folder, tmp_path / "x.gguf")
-    write_model(writer, wanted, config, lambda share: None)
+    (part,) = parts_of(wanted, Source(stoker_folder, config, stored_tensors(stoker_folder)))
+    write_part(writer, part, wanted, lambda share: None)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

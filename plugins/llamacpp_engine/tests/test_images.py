@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
+import torch
 from gguf import GGUFWriter
 from PIL import Image
+from transformers import AutoModelForCausalLM, AutoTokenizer, CLIPVisionConfig, CLIPVisionModel
 
 from enginehouse.sdk import BadRequest, EnginehouseError, GenerateRequest, LaunchFailed, NotSupported, Sampling
 from enginehouse.sdk.gguf import BrokenGguf
@@ -21,8 +24,8 @@ PATCHES = (SIZE // PATCH) ** 2
 NORMS = ("ln1", "ln2")
 
 
-def write_projector(file: Path) -> None:
-    """A tiny LLaVA's vision tower and projection, random."""
+def write_projector(file: Path) -> dict[str, npt.NDArray[np.float32]]:
+    """A tiny LLaVA's vision tower and projection, random; gives the tensors by their names in the file."""
     random = np.random.default_rng(3)
     writer = GGUFWriter(file, "clip")
     writer.add_bool("clip.has_vision_encoder", True)
@@ -37,14 +40,17 @@ def write_projector(file: Path) -> None:
     writer.add_float32("clip.vision.attention.layer_norm_epsilon", 1e-5)
     writer.add_array("clip.vision.image_mean", [0.5, 0.5, 0.5])
     writer.add_array("clip.vision.image_std", [0.5, 0.5, 0.5])
+    tensors = {}
     for name, shape in shapes():
         flat = np.full(shape, float(name.endswith("weight")), np.float32)
         drawn = (random.standard_normal(shape) * 0.3).astype(np.float32)
-        writer.add_tensor(name, flat if "ln" in name else drawn)
+        tensors[name] = flat if "ln" in name else drawn
+        writer.add_tensor(name, tensors[name])
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+    return tensors
 
 
 def shapes() -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -116,6 +122,77 @@ async def test_each_image_is_seen(see: Any) -> None:
     assert (await see("A * B", picture(1))) == (one, more)
     _, most = await see("A * B * C", picture(1), picture(2), whole=True)
     assert most > more + PATCHES - 1
+
+
+IN_CLIP = {
+    "v.class_embd": "embeddings.class_embedding",
+    "v.position_embd": "embeddings.position_embedding",
+    "v.patch_embd": "embeddings.patch_embedding",
+    "v.pre_ln": "pre_layrnorm",
+    **{"ln1": "layer_norm1", "ln2": "layer_norm2", "ffn_up": "mlp.fc1", "ffn_down": "mlp.fc2"},
+    **{f"attn_{part}": f"self_attn.{part}_proj" for part in ("q", "k", "v", "out")},
+}
+"""CLIP's names for parts of a projector's file."""
+
+
+def clip_of(tensors: dict[str, npt.NDArray[np.float32]]) -> CLIPVisionModel:
+    """The same tower in transformers."""
+    weights = {}
+    for name, numbers in tensors.items():
+        stem, _, kind = name.rpartition(".")
+        block, _, part = stem.removeprefix("v.blk.").partition(".")
+        place = IN_CLIP.get(name) or f"{IN_CLIP.get(stem) or f'encoder.layers.{block}.{IN_CLIP.get(part)}'}.{kind}"
+        weights[place] = torch.from_numpy(numbers)
+    config = CLIPVisionConfig(
+        hidden_size=HIDDEN, intermediate_size=INNER, num_hidden_layers=LAYERS, num_attention_heads=2, image_size=SIZE,
+        patch_size=PATCH, hidden_act="gelu_pytorch_tanh",
+    )  # fmt: skip
+    model = CLIPVisionModel(config).eval()
+    lacks = model.load_state_dict(weights, strict=False).missing_keys
+    assert {name.partition(".")[0] for name in lacks} <= {"post_layernorm"}  # which llama.cpp does without
+    return model
+
+
+def rows_of(tower: CLIPVisionModel, image: bytes, *, class_first: bool) -> torch.Tensor:
+    """What the tower makes of an image behind its first layer, one row of numbers for each patch.
+
+    class_first: as CLIP is meant. Else as llama.cpp counts: the class token stands behind the patches, each of which
+    gets the position of the one before it; then the first row is left out, though that is no longer the class token's.
+    """
+    pixels = torch.from_numpy(np.array(Image.open(io.BytesIO(image)).convert("RGB"), np.float32)).permute(2, 0, 1)
+    embeddings = tower.embeddings
+    patches = embeddings.patch_embedding(pixels[None] / 127.5 - 1).flatten(2).transpose(1, 2)
+    alone = embeddings.class_embedding[None, None]
+    joined = torch.cat([alone, patches] if class_first else [patches, alone], 1) + embeddings.position_embedding.weight
+    return tower.encoder.layers[0](tower.pre_layrnorm(joined), None)[0, 1:]  # all layers but the last
+
+
+async def test_a_class_token_is_read_one_place_off(
+    see: Any, projector: Path, stoker_folder: Path, tmp_path: Path
+) -> None:
+    """A fault of llama.cpp (its issue 25814). When it is mended this fails, and CLIP's towers can be converted."""
+    tensors = write_projector(tmp_path / "same.gguf")
+    tower, words = clip_of(tensors), AutoModelForCausalLM.from_pretrained(stoker_folder).eval()
+    tokenizer, embed = AutoTokenizer.from_pretrained(stoker_folder), words.get_input_embeddings()
+    mm = {name: torch.from_numpy(numbers) for name, numbers in tensors.items()}
+
+    def answer(image: bytes, *, class_first: bool) -> str:
+        inner = torch.nn.functional.gelu(
+            rows_of(tower, image, class_first=class_first) @ mm["mm.0.weight"].T + mm["mm.0.bias"]
+        )
+        seen = inner @ mm["mm.2.weight"].T + mm["mm.2.bias"]
+        before, after = (embed(torch.tensor(tokenizer.encode(text))) for text in ("A ", " B"))
+        out = words.generate(
+            inputs_embeds=torch.cat([before, seen, after])[None], max_new_tokens=24, do_sample=False, pad_token_id=0,
+            eos_token_id=None, suppress_tokens=[0, 2],
+        )  # fmt: skip
+        return str(tokenizer.decode(out[0]))
+
+    with torch.no_grad():
+        for seed in range(1, 4):
+            said, _ = await see("A * B", picture(seed))
+            assert said == answer(picture(seed), class_first=False)
+            assert said != answer(picture(seed), class_first=True)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "JPEG", "GIF"])

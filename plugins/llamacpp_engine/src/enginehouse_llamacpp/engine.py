@@ -27,6 +27,7 @@ from enginehouse.sdk.constraints import ConstraintKind
 
 from .answers import Growing, Wanted
 from .binding import Binding, Limits, Loading, Question, start
+from .ceiling import Ceiling
 from .embedding import Embedding
 from .model_file import ModelFile
 from .options import LARGEST_DEFAULT, LlamaCppOptions
@@ -51,6 +52,7 @@ class LlamaCppEngine:
         self._template = ChatTemplate(None, {})
         self._threads: ThreadPoolExecutor | None = None
         self._first = ""
+        self._ceiling = Ceiling(self._options.memory_gib)
         self.adapters: tuple[str, ...] = tuple(lora.lora_name for lora in self._options.loras)
         self.context_length: int | None = context.context_length
         self.default_sampling = Sampling()
@@ -74,6 +76,7 @@ class LlamaCppEngine:
         self.image_mark = binding.image_mark
         self._first = special["bos_token"] if _adds_first(binding) else ""
         self._threads = ThreadPoolExecutor(THREADS, "llama.cpp call")
+        self._ceiling.check_loaded()
 
     def close(self) -> None:
         """Ends the library's work; what still runs is cut."""
@@ -111,16 +114,19 @@ class LlamaCppEngine:
                         await asyncio.sleep(0 if answer.finished else WHOLE_SECONDS)
         finally:
             call.close()
+            self._ceiling.check()
 
     async def embed(self, request: EmbedRequest) -> AsyncIterator[Vectors]:
         """The vectors of all inputs."""
         async for vectors in self._embedding().embed(request):
             yield vectors
+        self._ceiling.check()
 
     async def rerank(self, request: ScoreRequest) -> AsyncIterator[Scores]:
         """The scores of all documents."""
         async for scores in self._ranking().rank(request):
             yield scores
+        self._ceiling.check()
 
     def chat_prompt(
         self, messages: tuple[Message, ...], tools: tuple[Tool, ...], template_options: dict[str, Any]

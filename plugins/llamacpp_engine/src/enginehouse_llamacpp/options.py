@@ -106,6 +106,15 @@ class LlamaCppOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = True
     use_mmap: Annotated[bool, Meta(description="Map the file instead of reading it into memory.")] = True
     use_mlock: Annotated[bool, Meta(description="Keep the weights from being swapped out.")] = False
+    memory_gib: Annotated[
+        float,
+        Meta(
+            description="Memory of this process beyond which it ends what it has begun and leaves, so that a fresh one "
+            "takes its place. 0: no such limit.",
+            ge=0,
+            le=100_000,
+        ),
+    ] = 0.0
     extra: Annotated[
         dict[str, Any],
         Meta(

@@ -20,10 +20,12 @@ def main() -> int:
     parser.add_argument("--base", type=Path)
     given = parser.parse_args()
     try:
-        convert(Conversion(given.folder, given.out, given.kind, given.name, given.base))
+        files = convert(Conversion(given.folder, given.out, given.kind, given.name, given.base))
     except (CannotConvert, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    for file in files[:-1]:
+        sys.stdout.write(f"Wrote {file}, through which the model sees; keep it beside the model's file.\n")
     return 0
 
 

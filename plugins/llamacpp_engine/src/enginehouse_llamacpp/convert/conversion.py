@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,8 +15,9 @@ from gguf.quants import quantize
 from .adapters import CONFIG, write_adapter
 from .architectures import architecture_of
 from .errors import CannotConvert
-from .layout import Config, Source, Target
-from .sampling import write_sampling
+from .layout import Layout, Source, Target
+from .llava import LLAVA, sight_of, words_of
+from .towers import Tower
 from .weights import Array, stored_tensors
 
 Report = Callable[[float], None]
@@ -46,25 +48,74 @@ class Conversion(NamedTuple):
     base: Path | None = None
 
 
-def convert(wanted: Conversion, report: Report = lambda share: None) -> None:
-    """Writes the file; it appears under its name only when it is whole. Raises CannotConvert, OSError."""
-    adapter = (wanted.folder / CONFIG).is_file()
-    if adapter and wanted.base is None:
+class Part(NamedTuple):
+    """A file that is to be written. arch: GGUF's name for what is in it."""
+
+    file: Path
+    arch: str
+    layout: Layout
+    source: Source
+
+
+def convert(wanted: Conversion, report: Report = lambda share: None) -> list[Path]:
+    """Writes the file, and a projector beside it where the model sees; gives both.
+
+    Each appears under its name only when it is whole. Raises CannotConvert, OSError.
+    """
+    if (wanted.folder / CONFIG).is_file():
+        return [_convert_adapter(wanted)]
+    source = Source(wanted.folder, _config(wanted.folder / "config.json"), stored_tensors(wanted.folder))
+    parts = parts_of(wanted, source)
+    for index, part in enumerate(parts):
+        with _written(part.file, part.arch) as writer:
+            write_part(writer, part, wanted, _share_of(report, index, len(parts)))
+    return [part.file for part in parts]
+
+
+def _share_of(report: Report, done: int, count: int) -> Report:
+    return lambda share: report((done + share) / count)
+
+
+def parts_of(wanted: Conversion, source: Source) -> list[Part]:
+    """What becomes a file of its own. Raises CannotConvert."""
+    sees = (source.config.get("architectures") or [""])[0] == LLAVA
+    words = words_of(source) if sees else source
+    model = architecture_of(words.config)
+    parts = [Part(wanted.out, model.arch.name.lower(), model.layout, words)]
+    if sees:
+        parts.insert(0, Part(_projector(wanted), "clip", Tower(), sight_of(source)))
+    return parts
+
+
+def _projector(wanted: Conversion) -> Path:
+    """The projector's file: a launch of the model's path finds it by its name. Raises CannotConvert."""
+    file = wanted.out.with_name(f"mmproj-{wanted.out.name}")
+    if file.exists() and not wanted.out.exists():
+        raise CannotConvert(f"{file} is there already, and would be replaced; give another file, or move it away.")
+    return file
+
+
+def _convert_adapter(wanted: Conversion) -> Path:
+    if wanted.base is None:
         raise CannotConvert(f"{wanted.folder} holds an adapter; say which model it was made for (--base).")
-    config = _config((wanted.base if adapter and wanted.base else wanted.folder) / "config.json")
-    architecture = architecture_of(config)
-    part = wanted.out.with_name(f"{wanted.out.name}.part")
-    writer = GGUFWriter(part, architecture.arch.name.lower())
+    base = _config(wanted.base / "config.json")
+    with _written(wanted.out, architecture_of(base).arch.name.lower()) as writer:
+        write_adapter(writer, wanted.folder, _config(wanted.folder / CONFIG), base)
+    return wanted.out
+
+
+@contextmanager
+def _written(file: Path, arch: str) -> Iterator[GGUFWriter]:
+    """Takes what a file shall hold, and writes it at the end."""
+    part = file.with_name(f"{file.name}.part")
+    writer = GGUFWriter(part, arch)
     try:
-        if adapter:
-            write_adapter(writer, wanted.folder, _config(wanted.folder / CONFIG), config)
-        else:
-            write_model(writer, wanted, config, report)
+        yield writer
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
         writer.close()
-        part.replace(wanted.out)
+        part.replace(file)
     finally:
         part.unlink(missing_ok=True)
 
@@ -79,15 +130,13 @@ def _config(file: Path) -> dict[str, Any]:
     return config
 
 
-def write_model(writer: GGUFWriter, wanted: Conversion, config: Config, report: Report) -> None:
+def write_part(writer: GGUFWriter, part: Part, wanted: Conversion, report: Report) -> None:
     """Adds everything to `writer`. Raises CannotConvert."""
-    source = Source(wanted.folder, config, stored_tensors(wanted.folder))
-    layout, kind = architecture_of(config).layout, KINDS[wanted.kind]
+    source, layout, kind = part.source, part.layout, KINDS[wanted.kind]
     writer.add_name(wanted.name or wanted.folder.name)
     writer.add_file_type(kind.file)
     layout.write_sizes(writer, source)
     layout.write_vocabulary(writer, source)
-    write_sampling(writer, wanted.folder)
     written: set[str] = set()
     for index, (name, stored) in enumerate(source.tensors.items()):
         target = layout.target_of(name, source)

@@ -9,6 +9,7 @@ from gguf import MODEL_TENSOR, TENSOR_NAMES, GGUFWriter, RopeScalingType
 
 from .errors import CannotConvert
 from .layout import Change, Config, Source, Target, unchanged
+from .sampling import write_sampling
 from .vocabulary import write_vocabulary
 from .weights import Array
 
@@ -60,6 +61,7 @@ class Decoder(NamedTuple):
 
     def write_vocabulary(self, writer: GGUFWriter, source: Source) -> None:
         write_vocabulary(writer, source.folder, source.number("vocab_size"))
+        write_sampling(writer, source.folder)
 
     def target_of(self, name: str, source: Source) -> Target | None:
         tied = bool(source.config.get("tie_word_embeddings"))

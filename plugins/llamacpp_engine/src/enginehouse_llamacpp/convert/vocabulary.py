@@ -175,7 +175,8 @@ def _write_special(writer: GGUFWriter, tokens: list[str], settings: Json, tokeni
 
 def _ends(folder: Path, own: int | None) -> list[int]:
     """Ids that end an answer: the tokenizer's first, then those of generation_config.json and config.json."""
-    said = [_read_or_empty(folder / name).get("eos_token_id") for name in ("generation_config.json", "config.json")]
+    files = [_read_or_empty(folder / name) for name in ("generation_config.json", "config.json")]
+    said = [one.get("eos_token_id") for one in (*files, files[-1].get("text_config") or {})]
     flat = [one for each in said for one in (each if isinstance(each, list) else [each])]
     return list(dict.fromkeys(one for one in (own, *flat) if isinstance(one, int)))
 
