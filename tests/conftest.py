@@ -120,16 +120,22 @@ class WheelMaker:
         self.folder = folder
 
     def make(
-        self, name: str, version: str, files: dict[str, str], plugin: str = "", requires: tuple[str, ...] = ()
+        self,
+        name: str,
+        version: str,
+        files: dict[str, str],
+        plugin: str = "",
+        requires: tuple[str, ...] = (),
+        group: str = "enginehouse",
     ) -> Path:
-        """plugin: "name = module", its entry point. files: by their path in the wheel."""
+        """plugin: "name = module", its entry point in this group. files: by their path in the wheel."""
         module, info = name.replace("-", "_"), f"{name.replace('-', '_')}-{version}.dist-info"
         heads = [f"Name: {name}", f"Version: {version}", *(f"Requires-Dist: {one}" for one in requires)]
         whole = {
             **files,
             f"{info}/METADATA": "\n".join(["Metadata-Version: 2.1", *heads]) + "\n",
             f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-            f"{info}/entry_points.txt": f"[enginehouse]\n{plugin}\n" if plugin else "",
+            f"{info}/entry_points.txt": f"[{group}]\n{plugin}\n" if plugin else "",
         }
         wheel = self.folder / f"{module}-{version}-py3-none-any.whl"
         with zipfile.ZipFile(wheel, "w") as packed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -53,6 +54,15 @@ def restart(server: Any, wait: Any) -> None:
 
 def folders(server: Any) -> list[str]:
     return sorted(place.name for place in (server.home / "plugins").glob("enginehouse-blink/*"))
+
+
+CONVERTER = """
+import sys
+from pathlib import Path
+
+folder, file, *options = sys.argv[1:]
+Path(file).write_text(f"{Path(folder).name} {' '.join(options)}")
+"""
 
 
 @pytest.fixture
@@ -333,7 +343,10 @@ def test_plugins_of_the_servers_own_environment_are_left_alone(server: Any, whee
     refused = server.client.delete("/v1/plugins/fake_engine")
     assert refused.status_code == 400 and "pip uninstall enginehouse-fake-engine" in refused.json()["detail"]
     twin = wheels.make("enginehouse-fake-engine", "9.0", {"other.py": ""}, "other = other")
-    assert "stays as it is" in examine(server, twin, 400)["detail"]
+    refused = examine(server, twin, 400)["detail"]
+    assert (
+        f"-m pip install --upgrade {twin}`, restart" in refused and f"`enginehouse plugins install {twin}`" in refused
+    )
     shadow = wheels.make("shadow", "1.0", {"msgspec/__init__.py": ""}, "shadow = msgspec")
     assert "brings a module 'msgspec'" in examine(server, shadow, 400)["detail"]
     for source in ("--index-url=http://x", "", "./here", "a/b"):
@@ -376,3 +389,31 @@ def test_the_code_of_a_sealed_environment_is_upgraded_too(server: Any, wheels: A
     upgrade(server, wheels.fake_engine("2.0", "two"))
     assert text(server, uid) == "two"
     assert len(list((server.home / "environments").glob("*/environment.json"))) == 1
+
+
+def test_a_converter_of_a_plugin_in_the_home_is_found(new_server: Any, wheels: Any, tmp_path: Path) -> None:
+    server = new_server()
+    unknown = server.cli("convert", "stoker", "--to", "ash")
+    assert unknown.returncode == 1 and "No installed plugin converts to 'ash'. Known formats: gguf." in unknown.stderr
+    files = {"small_oven/__init__.py": "", "small_oven/plugin.py": "", "small_oven/burn.py": CONVERTER}
+    entries = "oven = small_oven.plugin\n\n[enginehouse.converters]\nash = small_oven.burn"
+    install(server, wheels.make("small-oven", "1.0", files, entries))
+    (tmp_path / "wood").mkdir()
+    (tmp_path / "wood" / "config.json").write_text("{}")
+    burnt = server.cli("convert", str(tmp_path / "wood"), "--to", "ash", "-o", str(tmp_path / "wood.ash"))
+    assert burnt.returncode == 0, burnt.stderr
+    assert (tmp_path / "wood.ash").read_text() == "wood --type f16 --name wood"
+
+
+def test_what_pip_installed_is_not_upgraded_and_the_refusal_says_how(server: Any) -> None:
+    uid = server.launch(model_uid="of-pip")
+    for answer, act in (
+        (server.client.put("/v1/plugins/fake_engine", json={"digest": "0"}), "install --upgrade"),
+        (server.client.delete("/v1/plugins/fake_engine"), "uninstall"),
+    ):
+        said = answer.json()["detail"]
+        assert answer.status_code == 400 and f"{sys.executable} -m pip {act} enginehouse-fake-engine`" in said, said
+        assert ("`enginehouse renew` for 'of-pip'" in said) == (act == "install --upgrade")
+    asked = server.cli("plugins", "upgrade", "fake_engine", "--yes", "--find-links", "/nonexistent", "--no-index")
+    assert asked.returncode == 1
+    server.client.delete(f"/v1/models/{uid}")

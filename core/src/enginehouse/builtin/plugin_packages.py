@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import shlex
 import sys
 from collections.abc import Iterable, Iterator
 from importlib import metadata
@@ -23,7 +24,7 @@ from ..sdk import BadRequest, EnginehouseError, PackageIndexes
 from ..sdk.plugin_packages import PackageFound, PackageOrder, PackageOutcome
 from .uv_command import UvRun, index_variables, run_uv
 
-GROUP = "enginehouse"
+GROUPS = ("enginehouse", "enginehouse.launchers")
 CORE = "enginehouse-core"
 UNSIGNED = ("INSTALLER", "REQUESTED", "RECORD", "direct_url.json", "uv_cache.json", "uv_build.json")
 NO_MODULES = ("bin", "__pycache__")  # what `--target` makes beside modules
@@ -46,14 +47,15 @@ def fetch(order: PackageOrder) -> PackageFound:
     _install(order, [order.source], f"The plugin {order.source!r} cannot be fetched")
     plugin = next(iter(metadata.distributions(path=[str(folder)])))
     name, version = plugin.metadata["Name"], plugin.version
-    if not any(entry.group == GROUP for entry in plugin.entry_points):
+    if not any(entry.group in GROUPS for entry in plugin.entry_points):
         raise BadRequest(
-            f"{name} {version} is no plugin: it has no entry point in the group {GROUP!r}. See the tutorial on engines."
+            f"{name} {version} is no plugin: it has no entry point in the group {GROUPS[0]!r} (or, for launchers, "
+            f"{GROUPS[1]!r}). See the tutorials on engines and launchers."
         )
     requires = tuple(plugin.requires or ())
     modules = tuple(sorted(_modules(folder)))
     have = _installed_here()
-    _refuse_twin(name, have)
+    _refuse_twin(order.source, name, have)
     _refuse_shadows(name, modules)
     lacking = _lacking(f"{name} {version}", requires, have)
     added = _resolved(order, name, lacking, have) if lacking else []
@@ -90,12 +92,15 @@ def _installed_here() -> dict[str, str]:
     return {canonicalize_name(one.metadata["Name"]): one.version for one in metadata.distributions()}
 
 
-def _refuse_twin(name: str, have: dict[str, str]) -> None:
+def _refuse_twin(source: str, name: str, have: dict[str, str]) -> None:
     version = have.get(canonicalize_name(name))
     if version is not None:
         raise BadRequest(
-            f"{name} {version} is installed in the server's own environment, which stays as it is. Change it there "
-            f"({sys.executable} -m pip install --upgrade {name}) and restart, or uninstall it there first."
+            f"{name} {version} is installed in the server's own environment, which a running server leaves as it is. "
+            f"To change it there: `{sys.executable} -m pip install --upgrade {shlex.quote(source)}`, restart the "
+            "server (its models run on), and `enginehouse renew MODEL` for each model that runs its code. To have it upgraded "
+            f"while the server runs from now on: `{sys.executable} -m pip uninstall {name}`, restart, and "
+            f"`enginehouse plugins install {shlex.quote(source)}`."
         )
 
 

@@ -10,6 +10,8 @@ import importlib_metadata
 
 from ..sdk import BadRequest, LauncherSpec
 from ..sdk.launchers import GROUP
+from .launcher_packages import launchers_only
+from .plugin_shelf import is_mounted
 
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
@@ -41,8 +43,8 @@ def find_launcher(name: str, contributed: Known) -> LauncherSpec:
 
 
 def all_launchers(contributed: Known) -> tuple[LauncherSpec, ...]:
-    """Those of plugins, then those that distributions name as entry points, by name. Read anew each time, so that
-    what was installed meanwhile is found."""
+    """Those of plugins, then those that distributions of the server's environment name as entry points, by name. Read
+    anew each time, so that what was installed meanwhile is found. Those installed into the home are among the first."""
     specs = tuple(contributed)
     taken = {name for spec in specs for name in (spec.name, *spec.aliases)}
     return (*specs, *_entry_points(taken))
@@ -50,8 +52,13 @@ def all_launchers(contributed: Known) -> tuple[LauncherSpec, ...]:
 
 def _entry_points(taken: set[str]) -> Iterable[LauncherSpec]:
     for entry in sorted(importlib_metadata.entry_points(group=GROUP), key=lambda entry: entry.name):
-        if entry.name not in taken and _TARGET.fullmatch(entry.value):
+        if entry.name not in taken and _TARGET.fullmatch(entry.value) and not _is_of_the_home(entry):
             taken.add(entry.name)
             distribution = entry.dist.name if entry.dist else ""
             summary = f"From {distribution} {entry.dist.version}" if entry.dist else ""
             yield LauncherSpec(name=entry.name, launcher=entry.value, distribution=distribution, summary=summary)
+
+
+def _is_of_the_home(entry: importlib_metadata.EntryPoint) -> bool:
+    """Such a one is a plugin's, which may be blocked."""
+    return bool(entry.dist and is_mounted(str(entry.dist.locate_file(""))) and launchers_only(entry.dist))

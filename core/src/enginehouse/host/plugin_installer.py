@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+import sys
 import time
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
@@ -20,6 +21,7 @@ from .block_list import BLOCK_LIST, block, blocked_names, unblock
 from .contributions import Contributions
 from .deployments import Deployments
 from .home import HomeUnusable
+from .launcher_packages import meet_launchers
 from .planning import Plan
 from .plugin_examination import (
     Examination,
@@ -104,7 +106,7 @@ class PluginInstaller:
         HomeUnusable.
         """
         async with self._changing:
-            former = self._installed(name)
+            former = self._installed(name, self._how_to_upgrade)
             kept = recall_examined(digest, self._shelf)
             if canonicalize_name(kept.examination.distribution) != canonicalize_name(former.distribution):
                 raise PluginRefused(
@@ -127,7 +129,7 @@ class PluginInstaller:
         unless `force` ends them.
         """
         async with self._changing:
-            shelved = self._installed(name)
+            shelved = self._installed(name, _how_to_remove)
             names, site = self._names_of(shelved.distribution), self._shelf.site(shelved)
             users = [uid for uid in self._users(stands_on, names, site) if not self._deployments.failed(uid)]
             if users and not force:
@@ -261,20 +263,25 @@ class PluginInstaller:
                 await self._try(record.name)
 
     async def _try(self, name: str) -> PluginRecord:
-        entry = next((one for one in find_entries() if one.name == name), None)
-        if entry is None:
-            raise PluginUnknown(f"The distribution of plugin {name!r} is not installed any more.", param="name")
-        blocked, seconds = blocked_names(self._settings), self._settings.plugin_seconds
-        (met,) = await asyncio.to_thread(meet, [entry], blocked, seconds)
-        one = self._shelf.place(met)
+        one = self._shelf.place(await self._meet(name))
         if isinstance(one, Met):
             try:
                 self._census.exchange((), [one])
             except InvalidSpec as error:
                 one = msgspec.structs.replace(one.record, state="quarantined", contributes={}, reason=error.message)
-        record = one.record if isinstance(one, Met) else one
+        record = _record_of(one)
         self._census.add(record)
         return record
+
+    async def _meet(self, name: str) -> Met | PluginRecord:
+        blocked, seconds = blocked_names(self._settings), self._settings.plugin_seconds
+        entries = [one for one in find_entries() if one.name == name][:1]
+        come = await asyncio.to_thread(meet, entries, blocked, seconds)
+        if not entries:
+            come = [one for one in meet_launchers(self._shelf.sites(), blocked) if _record_of(one).name == name]
+        if not come:
+            raise PluginUnknown(f"The distribution of plugin {name!r} is not installed any more.", param="name")
+        return come[0]
 
     def _refuse_problems(self, kept: Kept) -> None:
         known = {record.name: record for record in self._census.records}
@@ -296,15 +303,25 @@ class PluginInstaller:
         contributions, plans = self._census.contributions, self._deployments.plans()
         return [uid for uid, own in plans.items() if any(uses(plan, contributions, names, str(site)) for plan in own)]
 
-    def _installed(self, name: str) -> Shelved:
+    def _installed(self, name: str, instead: Callable[[PluginRecord], str]) -> Shelved:
+        """Where the home has it. Raises PluginRefused that says what to do `instead`."""
         record = self._record(name)
         found = self.shelved(record)
         if found is None:
             raise PluginRefused(
-                f"{record.called} is installed in the server's own environment, which stays as it is. Uninstall it "
-                f"there (pip uninstall {record.distribution}) and restart, or block it."
+                f"{record.called} is installed in the server's own environment, which a running server leaves as it "
+                f"is. {instead(record)}"
             )
         return found
+
+    def _how_to_upgrade(self, record: PluginRecord) -> str:
+        users = self._users(runs_code_of, self._names_of(record.distribution or ""), Path("/nonexistent"))
+        renew = f", and `enginehouse renew` for {', '.join(map(repr, users))}" if users else ""
+        return (
+            f"Upgrade it there (`{sys.executable} -m pip install --upgrade {record.distribution}`), restart the server "
+            f"(its models run on){renew}. To have it upgraded while the server runs, uninstall it there, restart, and "
+            f"`enginehouse plugins install {record.distribution}`."
+        )
 
     def _record(self, name: str) -> PluginRecord:
         record = self._census.record(name)
@@ -321,6 +338,14 @@ class PluginInstaller:
 
     def _names_of(self, distribution: str) -> list[str]:
         return [one.name for one in self._records_of(distribution)]
+
+
+def _how_to_remove(record: PluginRecord) -> str:
+    return f"Uninstall it there (`{sys.executable} -m pip uninstall {record.distribution}`) and restart, or block it."
+
+
+def _record_of(one: Met | PluginRecord) -> PluginRecord:
+    return one.record if isinstance(one, Met) else one
 
 
 def _put_on_shelf(kept: Kept, shelf: Shelf) -> Shelved:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import importlib_metadata
 import msgspec
 
 from .certificates import CertificateView, view_certificate
+from .launcher_packages import meet_launchers
 from .plugin_loading import Met, PluginRecord, entries_in, meet
 from .plugin_shelf import Shelf, mount
 
@@ -27,13 +29,14 @@ class Probed(msgspec.Struct, frozen=True, kw_only=True):
 def main(arguments: list[str]) -> int:
     site, home, seconds, result = arguments
     entries = entries_in(Path(site))
-    others = {entry.dist.name for entry in entries if entry.dist}
+    others = {one.name for one in importlib_metadata.distributions(path=[site])}
     shelf = Shelf(Path(home))
     for shelved in shelf.installed():
         if shelved.distribution not in others:
             mount(shelf.site(shelved))
     mount(Path(site))
-    probed = [_probed(one, Path(home)) for one in meet(entries, (), float(seconds))]
+    met = [*meet(entries, (), float(seconds)), *meet_launchers([Path(site)], ())]
+    probed = [_probed(one, Path(home)) for one in met]
     Path(result).write_bytes(msgspec.json.encode(probed))
     return 0
 

@@ -29,6 +29,7 @@ EXAMINED = ".examined"
 DIGEST_SHOWN = 12  # characters of a digest in a folder's name: enough to tell builds of one version apart
 
 logger = logging.getLogger(__name__)
+_mounted: set[str] = set()  # folders that this process has on its `sys.path`
 
 
 class Shelved(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,10 +77,14 @@ class Shelf:
     def site(self, shelved: Shelved) -> Path:
         return self.root / shelved.folder
 
+    def sites(self) -> list[Path]:
+        """The folders of all that is installed."""
+        return [self.site(shelved) for shelved in self.installed()]
+
     def open(self) -> None:
         """Puts all that is installed on this process's `sys.path`."""
-        for shelved in self.installed():
-            mount(self.site(shelved))
+        for site in self.sites():
+            mount(site)
 
     def place(self, one: Met | PluginRecord) -> Met | PluginRecord:
         """The same with its folder where it is of this shelf, and without where it is of the server's environment."""
@@ -130,9 +135,15 @@ class Shelf:
 
 def mount(site: Path) -> None:
     """Puts a folder behind everything else on `sys.path`."""
+    _mounted.add(str(site))
     if str(site) not in sys.path:
         sys.path.append(str(site))
         importlib.invalidate_caches()
+
+
+def is_mounted(folder: str) -> bool:
+    """Whether it is a folder of plugins that were installed into the home."""
+    return folder in _mounted
 
 
 def unmount(site: Path) -> dict[str, ModuleType]:
@@ -140,6 +151,7 @@ def unmount(site: Path) -> dict[str, ModuleType]:
 
     Code that holds them runs on; whoever imports them by name gets what is on `sys.path` then.
     """
+    _mounted.discard(str(site))
     if str(site) in sys.path:
         sys.path.remove(str(site))
     taken = {name: module for name, module in list(sys.modules.items()) if _came_from(module, site)}

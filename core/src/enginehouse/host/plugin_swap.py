@@ -7,6 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
 
+from .launcher_packages import meet_launchers
 from .plugin_examination import PluginRefused
 from .plugin_loading import Met, PluginRecord, entries_in, meet
 from .plugin_shelf import mount, remount, unmount
@@ -70,6 +71,7 @@ class PluginSwap:
     async def _meet(self, site: Path, blocked: Collection[str], seconds: float) -> list[Met | PluginRecord]:
         mount(site)
         come = await asyncio.to_thread(meet, entries_in(site), blocked, seconds)
+        come += meet_launchers([site], blocked)
         for one in come:
             if isinstance(one, PluginRecord) and one.state not in NOT_IN_USE:
                 raise PluginRefused(f"Plugin {one.called} cannot be loaded: {one.reason}")

@@ -14,6 +14,7 @@ from ..sdk import EngineSpec, ModelFamily, Requirements, Variant, hooks
 from .block_list import blocked_names
 from .contributed_tasks import find_faults
 from .contributions import Contributions, find_clashes
+from .launcher_packages import meet_launchers
 from .plugin_loading import BUILTIN, Met, PluginRecord, find_entries, meet, say
 from .plugin_shelf import Shelf
 from .requirements import add_requirements, check_requirements, own_requirements
@@ -119,7 +120,9 @@ def load_plugins(settings: Settings) -> PluginCensus:
     census = PluginCensus(settings)
     shelf = Shelf(settings.home)
     shelf.open()
-    census.begin([shelf.place(one) for one in meet(find_entries(), blocked_names(settings), settings.plugin_seconds)])
+    blocked = blocked_names(settings)
+    met = meet(find_entries(), blocked, settings.plugin_seconds)
+    census.begin([shelf.place(one) for one in (*met, *meet_launchers(shelf.sites(), blocked))])
     for record in census.records:
         if record.state == "quarantined":
             logger.warning("plugin %s is quarantined: %s", record.name, record.reason)

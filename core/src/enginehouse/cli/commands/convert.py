@@ -10,6 +10,8 @@ import click
 from ..failures import Refused
 
 if TYPE_CHECKING:
+    from importlib_metadata import EntryPoint
+
     from ...sdk import ModelFamily, Variant
 
 CONVERTERS = "enginehouse.converters"  # the group of entry points: a format's name, and a module for `python -m`
@@ -31,20 +33,25 @@ def command(model: str, wanted: str, output: Path | None, kind: str, base: str |
 
     Runs without a server. The weights of a model that is known by name are fetched if they are not here yet.
     """
-    module = _converter(wanted)
+    converter = _converter(wanted)
     folder = _weights_of(model)
     file = output or Path(f"{Path(model).absolute().name}-{kind}.{wanted}")
     if file.exists() and not overwrite:
         raise Refused(f"{file} is there already; give another --output, or --overwrite.")
     options = ["--type", kind, "--name", Path(model).absolute().name]
-    _run(module, folder, file, [*options, "--base", str(_weights_of(base))] if base else options)
+    _run(converter, folder, file, [*options, "--base", str(_weights_of(base))] if base else options)
     click.echo(f"Wrote {file}." if base else f"Wrote {file}. Launch it with --model-path {file.absolute()}.")
 
 
-def _converter(wanted: str) -> str:
-    from importlib.metadata import entry_points
+def _converter(wanted: str) -> EntryPoint:
+    """Of a plugin that is installed beside this command, or in the home."""
+    from importlib_metadata import entry_points
 
-    found = {entry.name: entry.value for entry in entry_points(group=CONVERTERS)}
+    from ...host.plugin_shelf import Shelf
+    from ...host.settings import home_folder
+
+    Shelf(home_folder()).open()
+    found = {entry.name: entry for entry in entry_points(group=CONVERTERS)}
     if wanted not in found:
         known = ", ".join(sorted(found)) or "none; `pip install 'enginehouse[llamacpp]'` brings gguf"
         raise Refused(f"No installed plugin converts to {wanted!r}. Known formats: {known}.")
@@ -87,13 +94,19 @@ def _variant(model: str, families: tuple[ModelFamily, ...]) -> Variant:
     return plain[0]
 
 
-def _run(module: str, folder: Path, file: Path, options: list[str]) -> None:
-    """In a process of its own: what converts is a plugin's, and heavy."""
+def _run(converter: EntryPoint, folder: Path, file: Path, options: list[str]) -> None:
+    """In a process of its own: what converts is a plugin's, and heavy. A plugin of the home is put on its path."""
+    import os
     import subprocess
     import sys
 
-    arguments = [sys.executable, "-m", module, str(folder), str(file), *options]
-    done = subprocess.run(arguments, stderr=subprocess.PIPE, text=True)
+    from ...host.plugin_shelf import is_mounted
+
+    place = str(converter.dist.locate_file("")) if converter.dist else ""
+    paths = [place if is_mounted(place) else "", os.environ.get("PYTHONPATH", "")]
+    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    arguments = [sys.executable, "-m", converter.value, str(folder), str(file), *options]
+    done = subprocess.run(arguments, stderr=subprocess.PIPE, text=True, env=variables)
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()]
         raise Refused(f"The conversion failed: {said[-1] if said else f'status {done.returncode}'}")
