@@ -98,8 +98,8 @@ def _refuse_twin(source: str, name: str, have: dict[str, str]) -> None:
         raise BadRequest(
             f"{name} {version} is installed in the server's own environment, which a running server leaves as it is. "
             f"To change it there: `{sys.executable} -m pip install --upgrade {shlex.quote(source)}`, restart the "
-            "server (its models run on), and `enginehouse renew MODEL` for each model that runs its code. To have it upgraded "
-            f"while the server runs from now on: `{sys.executable} -m pip uninstall {name}`, restart, and "
+            "server (its models run on), and `enginehouse renew MODEL` for each model that runs its code. To have it "
+            f"upgraded while the server runs from now on: `{sys.executable} -m pip uninstall {name}`, restart, and "
             f"`enginehouse plugins install {shlex.quote(source)}`."
         )
 

@@ -51,7 +51,7 @@ def _converter(wanted: str) -> EntryPoint:
     from ...host.settings import home_folder
 
     Shelf(home_folder()).open()
-    found = {entry.name: entry for entry in entry_points(group=CONVERTERS)}
+    found: dict[str, EntryPoint] = {entry.name: entry for entry in entry_points(group=CONVERTERS)}
     if wanted not in found:
         known = ", ".join(sorted(found)) or "none; `pip install 'enginehouse[llamacpp]'` brings gguf"
         raise Refused(f"No installed plugin converts to {wanted!r}. Known formats: {known}.")
