@@ -1,6 +1,8 @@
 """Completions of stoker on the engine vllm, against `vllm serve` itself with the same flags, in turns of one run.
 
-python benchmarks/vllm.py [--rounds 3] [--tokens 64] [--python PYTHON]
+python benchmarks/vllm.py [--rounds 3] [--tokens 64] [--routes chat] [--concurrencies 1] [--python PYTHON]
+
+The time to the first token is taken from short answers, one at a time, many of them.
 
 PYTHON: an interpreter that has vLLM; without it the server makes an environment, which takes minutes the first time.
 """
@@ -26,10 +28,15 @@ from enginehouse_vllm.arguments import launch_of, options_of
 
 SHARE = 0.95
 ADDED = 0.001  # seconds to the first token
+ROUTES = {"completions": "/v1/completions", "chat": "/v1/chat/completions"}
 CONCURRENCIES = (1, 16)
 REQUESTS = {1: 24, 16: 96}  # of a run
+SHORT, SHORT_REQUESTS = 2, 120  # tokens and answers of a run for the first token's time
+WARMING = 4  # the first round asks so many times less
 SLOTS = 16
-PROMPT = "Count from 1 to 30."
+# Its first token is a word: vLLM streams a first token without text as an empty event, Enginehouse waits for text.
+PROMPT = "Once upon a time there was"
+QUESTION = "Count from 1 to 30."
 START_SECONDS = 180.0  # vLLM imports for a long time
 ENTRY = """
 import uvloop
@@ -43,7 +50,16 @@ class Case(NamedTuple):
 
     route: str
     concurrency: int
+    tokens: int
     asked: str
+
+    @property
+    def is_short(self) -> bool:
+        return self.tokens == SHORT
+
+    @property
+    def requests(self) -> int:
+        return SHORT_REQUESTS if self.is_short else REQUESTS[self.concurrency]
 
 
 class Seen(NamedTuple):
@@ -57,6 +73,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--tokens", type=int, default=64)
+    parser.add_argument("--routes", nargs="+", choices=ROUTES, default=list(ROUTES))
+    parser.add_argument("--concurrencies", nargs="+", type=int, choices=CONCURRENCIES, default=list(CONCURRENCIES))
     parser.add_argument("--python", help="interpreter that has vLLM")
     given = parser.parse_args()
     print_machine()
@@ -73,18 +91,20 @@ def main() -> None:
                 "vllm": own,
             }
             for turn in range(given.rounds + 1):
-                for case in _cases(places):
-                    figures = _measure(places[case.asked], case, given.tokens)
-                    if turn:  # the first round warms up
-                        seen.setdefault(case, []).append(figures)
-    _report(seen, given.tokens)
+                for case in _cases(given, places):
+                    if turn:
+                        seen.setdefault(case, []).append(_measure(places[case.asked], case, case.requests))
+                    else:
+                        _measure(places[case.asked], case, max(case.concurrency, case.requests // WARMING))
+    _report(seen)
 
 
-def _cases(places: dict[str, Place]) -> Iterator[Case]:
-    for route in ("/v1/completions", "/v1/chat/completions"):
-        for concurrency in CONCURRENCIES:
-            for asked in places:
-                yield Case(route, concurrency, asked)
+def _cases(given: argparse.Namespace, places: dict[str, Place]) -> Iterator[Case]:
+    for route in given.routes:
+        for concurrency in given.concurrencies:
+            for tokens in (SHORT, given.tokens) if concurrency == 1 else (given.tokens,):
+                for asked in places:
+                    yield Case(ROUTES[route], concurrency, tokens, asked)
 
 
 @contextlib.contextmanager
@@ -128,35 +148,36 @@ def _await(process: subprocess.Popen[bytes], socket: str, log: Path) -> None:
     raise RuntimeError(f"vLLM's own server did not start: {log.read_text()[-2000:]}")
 
 
-def _measure(place: Place, case: Case, tokens: int) -> Seen:
+def _measure(place: Place, case: Case, requests: int) -> Seen:
     body: dict[str, Any] = {
         "model": "stoker",
-        "max_tokens": tokens,
+        "max_tokens": case.tokens,
         "temperature": 0,
         "ignore_eos": True,
         "stream": True,
     }
-    if case.route == "/v1/completions":
+    if case.route == ROUTES["completions"]:
         body["prompt"] = PROMPT
     else:
-        body["messages"] = [{"role": "user", "content": PROMPT}]
-    requests = REQUESTS[case.concurrency]
+        body["messages"] = [{"role": "user", "content": QUESTION}]
     done: Run = run(load(place, make_request(case.route, body), requests=requests, concurrency=case.concurrency))
-    return Seen(len(done.answers) * tokens / done.seconds, quantile([one.first for one in done.answers], 0.5))
+    return Seen(len(done.answers) * case.tokens / done.seconds, quantile([one.first for one in done.answers], 0.5))
 
 
-def _report(seen: dict[Case, list[Seen]], tokens: int) -> None:
-    rows = []
+def _report(seen: dict[Case, list[Seen]]) -> None:
+    rates, firsts = [], []
     for case, runs in seen.items():
-        own = seen[case._replace(asked="vllm")]
-        pairs = list(zip(runs, own, strict=True))
-        share = median(mine.tokens_per_second / theirs.tokens_per_second for mine, theirs in pairs)
-        added = median(mine.first - theirs.first for mine, theirs in pairs)
-        first = median(one.first for one in runs)
+        pairs = list(zip(runs, seen[case._replace(asked="vllm")], strict=True))
         name = f"{case.route}, {case.concurrency} at a time, {case.asked}"
-        rows.append((name, median(one.tokens_per_second for one in runs), share, first * 1e3, added * 1e3))
-    columns = ("", "tokens/s", "of vLLM's own server", "first token, ms", "added, ms")
-    print_table(f"Streams of {tokens} tokens (medians of rounds)", columns, rows)
+        if case.is_short:
+            added = median(mine.first - theirs.first for mine, theirs in pairs)
+            firsts.append((name, median(one.first for one in runs) * 1e3, added * 1e3))
+        else:
+            share = median(mine.tokens_per_second / theirs.tokens_per_second for mine, theirs in pairs)
+            rates.append((name, median(one.tokens_per_second for one in runs), share))
+    print_table("Streams (medians of rounds)", ("", "tokens/s", "of vLLM's own server"), rates)
+    if firsts:
+        print_table("First token", ("", "p50, ms", "added, ms"), firsts)
     print(f"  targets: the server at least {SHARE:g} of vLLM's own, at most {ADDED * 1e3:g} ms added, one at a time")
 
 

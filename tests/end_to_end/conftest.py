@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from enginehouse.host.devices import look_at_machine
 from enginehouse.testing.houses import House
 
 BUILD_SECONDS = 900.0  # an environment with vLLM is 2.5 GB to download
@@ -40,26 +42,45 @@ def read_events() -> Callable[[Iterator[str]], Iterator[dict[str, Any]]]:
     return events_of
 
 
+# On a device vLLM halves weights and takes nearly all memory unless told otherwise; several models share it here.
+PLACES: dict[str, dict[str, Any]] = {
+    "cpu": {"n_gpu": None},
+    "cuda": {"n_gpu": 1, "dtype": "float32", "gpu_memory_utilization": 0.2},
+}
+
+
 class VllmHouse(House):
-    """A server that runs models on vLLM; its first launch makes the environment. stoker: that model's uid."""
+    """A server that runs models on vLLM; its first launch makes the environment. stoker: that model's uid. place: the
+    kind of device."""
 
     stoker = ""
+    place = "cpu"
 
     def launch_slowly(self, name: str, **fields: Any) -> str:
         """Launches a model on vLLM, however long its environment takes."""
-        body = {"model_name": name, "model_engine": "vllm", "max_num_seqs": 16, **fields}
-        answer = self.client.post("/v1/models", json=body, timeout=BUILD_SECONDS)
+        answer = self.try_launching(name, **fields)
         assert answer.status_code == 200, answer.text
         return str(answer.json()["model_uid"])
 
+    def try_launching(self, name: str, **fields: Any) -> httpx.Response:
+        """As `launch_slowly`; the answer, whatever it is."""
+        body = {"model_name": name, "model_engine": "vllm", "max_num_seqs": 16, **PLACES[self.place], **fields}
+        return self.client.post("/v1/models", json=body, timeout=BUILD_SECONDS)
 
-@pytest.fixture(scope="session")
-def vllm_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VllmHouse]:
-    """One for all tests that need it, since every start of vLLM takes half a minute: stoker runs there, with a LoRA."""
+
+@pytest.fixture(scope="session", params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def vllm_house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VllmHouse]:
+    """One for all tests that need it, since every start of vLLM takes half a minute: stoker runs there, with a LoRA.
+
+    What it is used for runs on the CPU, and once more on a device with `make test-gpu`.
+    """
+    if request.param not in look_at_machine().device_kinds:
+        pytest.skip(f"this machine has no {request.param} device")
     miniatures = pytest.importorskip("enginehouse_miniatures.plugin")
     folder = tmp_path_factory.mktemp("vllm")
     lora = _save_lora(miniatures.MODELS / "stoker", folder / "loud")
     house = VllmHouse(folder / "h", ENGINEHOUSE_LAUNCH_SECONDS=LOAD_SECONDS)
+    house.place = request.param
     house.start()
     try:
         loras = {"lora_list": [{"lora_name": "loud", "local_path": str(lora)}]}

@@ -89,3 +89,16 @@ def test_what_was_measured_is_remembered(new_server, size, wait) -> None:
     server.start()
     refused = server.complete("lazy")
     assert refused.status_code == 503 and "no room" in refused.json()["detail"]
+
+
+def test_one_that_sleeps_gives_way_and_is_unloaded(new_server, size, wait, running) -> None:
+    """Its process holds memory of the machine, too."""
+    server = with_room_for(new_server, size, 1.5)
+    server.launch(model_uid="sleeper", keep_alive=0.2, sleeps=True)
+    pid = server.pid("sleeper")
+    wait(lambda: "sleeps" in texts(server, "sleeper"), what="its falling asleep")
+    assert status(server, "sleeper") == "ASLEEP"
+    server.launch(model_uid="other", keep_alive=600)
+    assert status(server, "sleeper") == "UNLOADED" and not running(pid)
+    assert "Unloaded to make room for 'other'." in texts(server, "sleeper")
+    assert server.complete("sleeper").status_code == 200

@@ -14,6 +14,8 @@ import numpy as np
 import openai
 import pytest
 
+from enginehouse.host.devices import look_at_machine
+
 CITY = {
     "type": "object",
     "properties": {"city": {"enum": ["Paris", "Rome"]}, "people": {"type": "integer", "minimum": 1, "maximum": 9999}},
@@ -172,9 +174,30 @@ def test_the_server_lists_what_it_runs(stoker: Stoker) -> None:
 
 
 def test_a_flag_that_vllm_does_not_take_fails_the_launch(stoker: Stoker) -> None:
-    body = {"model_name": "stoker", "model_uid": "odd", "model_engine": "vllm", "extra": {"no-such-flag": 1}}
-    answer = stoker.house.client.post("/v1/models", json=body, timeout=300)
+    answer = stoker.house.try_launching("stoker", model_uid="odd", extra={"no-such-flag": 1})
     assert answer.status_code == 503 and "no-such-flag" in answer.json()["detail"]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("vllm_house", ["cuda"], indirect=True)
+def test_on_a_device_it_sleeps_and_wakes(vllm_house: Any, wait: Any) -> None:
+    """The same words after it, by the same process, and the device's memory free in between."""
+    uid = vllm_house.launch_slowly("stoker", model_uid="sleepy", keep_alive=1.0)
+    asked = {"model": uid, "prompt": "Once upon a time", "max_tokens": 20, "temperature": 0}
+    before, pid = vllm_house.client.post("/v1/completions", json=asked).json(), vllm_house.pid(uid)
+    taken = _free_bytes()
+    wait(lambda: "asleep" in _stage(vllm_house, uid), what="its sleep")
+    assert vllm_house.description(uid)["status"] == "ASLEEP" and _free_bytes() > taken
+    after = vllm_house.client.post("/v1/completions", json=asked).json()
+    assert after["choices"] == before["choices"] and vllm_house.pid(uid) == pid
+
+
+def _stage(house: Any, uid: str) -> str:
+    return str(house.client.get(f"/v1/models/{uid}/progress").json()["stage"])
+
+
+def _free_bytes() -> int:
+    return sum(device.free_bytes or 0 for device in look_at_machine().devices)
 
 
 @pytest.fixture(scope="module")
@@ -240,7 +263,8 @@ def judge(vllm_house: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_model_without_code_on_a_cpu_says_so(vllm_house: Any) -> None:
-    body = {"model_name": "shunter", "model_type": "rerank", "model_engine": "vllm"}
+    """Also where there is a device."""
+    body = {"model_name": "shunter", "model_type": "rerank", "model_engine": "vllm", "n_gpu": None}
     answer = vllm_house.client.post("/v1/models", json=body, timeout=300)
     assert answer.status_code == 503 and "heads have 16 numbers" in answer.json()["detail"]
 

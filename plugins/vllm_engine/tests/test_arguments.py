@@ -56,6 +56,30 @@ def value_of(launch: Launch, flag: str) -> str | None:
     return after[0] if after and not after[0].startswith("--") else ""
 
 
+@pytest.mark.parametrize(
+    ("devices", "may_sleep", "option", "sleeps"),
+    [
+        ("0", True, None, True),
+        ("0", False, None, False),
+        ("0", True, False, False),
+        ("0", False, True, True),
+        ("", True, None, False),
+        ("", True, False, False),
+    ],
+)
+def test_it_prepares_to_sleep_on_a_device(
+    model: Path, devices: str, may_sleep: bool, option: bool | None, sleeps: bool
+) -> None:
+    launch = launched(model, {"may_sleep": may_sleep}, devices, enable_sleep_mode=option)
+    assert (value_of(launch, "--enable-sleep-mode") == "") is sleeps
+
+
+def test_a_cpu_has_nothing_to_give_back(model: Path) -> None:
+    with pytest.raises(BadRequest, match="on a device only") as caught:
+        launched(model, enable_sleep_mode=True)
+    assert caught.value.param == "enable_sleep_mode"
+
+
 def test_the_worker_is_started_in_the_orders_environment(model: Path) -> None:
     assert command(order(model)) == ("/env/bin/python", "-P", "-m", "enginehouse_vllm.serve", str(model.parent))
 

@@ -63,10 +63,28 @@ class Engine:
         return Tokenizer()
 
 
+class SleepingEngine(Engine):
+    """called: what its sleep mode was asked; wakes: whether it comes back whole."""
+
+    class model_config(Engine.model_config):
+        enable_sleep_mode = True
+
+    def __init__(self) -> None:
+        self.called: list[str] = []
+        self.wakes: bool | None = True
+
+    async def sleep(self, level: int = 1, mode: str = "abort") -> None:
+        self.called.append(f"sleep {level}")
+
+    async def wake_up(self, tags: list[str] | None = None) -> bool | None:
+        self.called.append("wake_up")
+        return self.wakes
+
+
 class SmallVllm:
     """What vLLM's server would say. asked: the bodies it got; left: requests that were given up."""
 
-    def __init__(self) -> None:
+    def __init__(self, engine: Engine) -> None:
         self.asked: list[dict[str, Any]] = []
         self.left = 0
         self.breaks = False
@@ -83,7 +101,7 @@ class SmallVllm:
             Route("/version", lambda request: JSONResponse({"version": "0"})),
         ]
         self.app = Starlette(routes=routes)
-        self.app.state.engine_client = Engine()
+        self.app.state.engine_client = engine
         self.app.add_middleware(Wire)
 
     async def _generate(self, request: Request) -> Response:
@@ -143,7 +161,7 @@ async def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     lives: list[asyncio.Task[None]] = []
     clients: list[httpx.AsyncClient] = []
 
-    async def make(**runner: Any) -> tuple[SmallVllm, httpx.AsyncClient]:
+    async def make(engine: Engine | None = None, **runner: Any) -> tuple[SmallVllm, httpx.AsyncClient]:
         fields: dict[str, Any] = {"tasks": ("generate", "chat"), "abilities": ("chat", "tools"), **runner}
         order = WorkerOrder(
             worker_id="w", model_uid="mine", token="t", folder=str(tmp_path), socket="", control="", argv=("python",),
@@ -151,7 +169,7 @@ async def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
         )  # fmt: skip
         (tmp_path / "order.json").write_bytes(msgspec.json.encode(order))
         monkeypatch.setenv(ORDER, str(tmp_path / "order.json"))
-        server, stop, started = SmallVllm(), asyncio.Event(), asyncio.Event()
+        server, stop, started = SmallVllm(engine or Engine()), asyncio.Event(), asyncio.Event()
         stops.append(stop)
         lives.append(asyncio.create_task(_live(server.app, stop, started)))
         await asyncio.wait_for(started.wait(), 10)
@@ -382,3 +400,48 @@ async def test_a_request_that_is_given_up_is_given_up_at_vllm() -> None:
     assert (await anext(stream)).status == 200
     await stream.aclose()
     assert server.left == 1
+
+
+async def test_it_sleeps_and_wakes_by_vllms_engine(worker: Make) -> None:
+    engine = SleepingEngine()
+    _, client = await worker(engine)
+    assert (await client.get("/health")).json()["can_sleep"] is True
+    asleep = await client.post("/sleep")
+    assert (asleep.status_code, asleep.json()["state"], engine.called) == (200, "asleep", ["sleep 1"])
+    refused = await client.post("/v1/chat/completions", json=CHAT)
+    assert refused.status_code == 503 and "is asleep" in refused.json()["detail"]
+    assert (await client.post("/sleep")).status_code == 200 and engine.called == ["sleep 1"]
+    assert (await client.post("/wake")).json()["state"] == "ready"
+    assert engine.called == ["sleep 1", "wake_up"]
+    assert (await client.post("/v1/chat/completions", json=CHAT)).status_code == 200
+
+
+@pytest.mark.parametrize(("said", "status", "state"), [(None, 200, "ready"), (False, 500, "failed")])
+async def test_one_that_wakes_in_part_is_of_no_use(worker: Make, said: bool | None, status: int, state: str) -> None:
+    """Versions of before say nothing; a half-awake one would answer from memory that it does not have."""
+    engine = SleepingEngine()
+    engine.wakes = said
+    _, client = await worker(engine)
+    await client.post("/sleep")
+    assert (await client.post("/wake")).status_code == status
+    assert (await client.get("/health")).json()["state"] == state
+
+
+async def test_without_vllms_sleep_mode_it_cannot(worker: Make) -> None:
+    _, client = await worker()
+    assert (await client.get("/health")).json()["can_sleep"] is False
+    assert (await client.post("/sleep")).status_code == 400
+
+
+async def test_it_does_not_sleep_over_a_request(worker: Make) -> None:
+    engine = SleepingEngine()
+    server, client = await worker(engine)
+    server.holds.clear()
+    asking = asyncio.create_task(client.post("/v1/chat/completions", json=CHAT))
+    while not server.asked:
+        await asyncio.sleep(0.01)
+    sleeping = asyncio.create_task(client.post("/sleep"))
+    await asyncio.sleep(0)
+    server.holds.set()
+    assert (await asking).status_code == 200
+    assert (await sleeping).status_code == 200 and engine.called == ["sleep 1"]

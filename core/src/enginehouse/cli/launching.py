@@ -79,7 +79,7 @@ def await_ready(client: Client, model_uid: str, show: Show) -> None:
     while True:
         model = client.describe_model(model_uid, any_status=True)
         status, error = model.get("status", "READY"), model.get("error")
-        if status in ("READY", "UNLOADED"):  # the latter: loaded when somebody asks
+        if status in ("READY", "UNLOADED", "ASLEEP"):  # the latter two: loaded or woken when somebody asks
             return
         if status in OVER:
             raise Refused(_failure(model_uid, status, error))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from .orders import Assignment
 from .planning import Plan
-from .replica import GaveUp, ReplicaLife, Surroundings
+from .replica import GaveUp, Overslept, ReplicaLife, Surroundings
 from .routing import Replica
 from .views import Status
 from .worker import Worker
@@ -25,6 +25,14 @@ class Life(NamedTuple):
 
     replica: ReplicaLife
     task: asyncio.Task[None]
+
+
+class Loss(NamedTuple):
+    """A replica that ended by itself. slept: its worker did, so that another begins when it is wanted."""
+
+    replica_id: int
+    reason: str
+    slept: bool
 
 
 class Crew:
@@ -92,11 +100,12 @@ class Crew:
         understudy.task.cancel()
         await asyncio.wait({understudy.task})
 
-    def bury(self, task: asyncio.Task[None]) -> tuple[int, str]:
-        """Strikes off a life that ended by itself; its id and the reason."""
+    def bury(self, task: asyncio.Task[None]) -> Loss:
+        """Strikes off a life that ended by itself."""
         replica_id = self.tasks[task]
         del self._lives[replica_id]
-        return replica_id, _reason(task)
+        error = None if task.cancelled() else task.exception()
+        return Loss(replica_id, _reason(task), isinstance(error, Overslept))
 
     def retire(self, replica_id: int, seconds: float) -> asyncio.Task[None]:
         """Takes a replica off the routing table; its worker ends when its requests have, or after `seconds`.
@@ -147,7 +156,7 @@ async def _let_go(life: Life, seconds: float) -> None:
 
 def _reason(task: asyncio.Task[None]) -> str:
     error = None if task.cancelled() else task.exception()
-    if error is None or isinstance(error, GaveUp):
+    if error is None or isinstance(error, GaveUp | Overslept):
         return str(error or "It was stopped.")
     logger.error("a replica's task broke", exc_info=error)
     return f"{type(error).__name__}: {error}"

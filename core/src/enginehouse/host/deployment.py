@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from ..sdk import Cancelled, EnginehouseError, LaunchFailed
 from .amending import amend
@@ -168,6 +168,8 @@ class Deployment:
             if standing.plan is None:
                 standing.plan = await self._ground.plan(self.request)
                 publish(standing)
+            if adopted and await _all_asleep(adopted.values()):
+                standing.loaded = False
             while True:
                 await self._reconcile(adopted)
                 adopted = {}
@@ -189,12 +191,14 @@ class Deployment:
         """Replicas that are declared and missing begin; those that are there and not declared are let go."""
         standing = self._standing
         let_go_of_the_unwanted(standing)
+        if standing.loaded:
+            await self._idleness.rouse()
         starts_anew = standing.loaded and not standing.crew and not adopted and standing.was_ready
         if starts_anew and standing.plan and standing.plan.devices:
             standing.plan = await self._ground.plan(self.request)  # other devices may be free by now
         for place in standing.declared.places:
             missing = place.replica_id not in standing.crew and place.replica_id not in standing.given_up
-            if standing.loaded and missing:
+            if missing and (standing.loaded or place.replica_id in adopted):
                 await self._take_place(place, adopted.get(place.replica_id))
 
     async def _take_place(self, place: Place, adopted: Worker | None) -> None:
@@ -273,7 +277,11 @@ class Deployment:
         await self._idleness.attend()
         gone = [task for task in standing.crew.tasks if task.done()]
         for task in gone:
-            await self._lost(*standing.crew.bury(task))
+            loss = standing.crew.bury(task)
+            if loss.slept:
+                standing.diary.tell("WARNING", f"Replica {loss.replica_id} slept and is gone: {loss.reason}")
+            else:
+                await self._lost(loss.replica_id, loss.reason)
         if gone:
             take_stock(standing)  # with those that are left it may be complete
         else:
@@ -307,3 +315,9 @@ class Deployment:
 
     def _on_change(self) -> None:
         take_stock(self._standing)
+
+
+async def _all_asleep(workers: Collection[Worker]) -> bool:
+    """Whether they lay asleep when a former server left them: then nobody has asked for them yet."""
+    told = await asyncio.gather(*(worker.health() for worker in workers))
+    return all(health is not None and health.state == "asleep" for health in told)

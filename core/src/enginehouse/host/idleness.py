@@ -1,15 +1,20 @@
-"""What a deployment holds of the memory, and giving it back: after lying idle, or when another needs the room."""
+"""What a deployment holds of the memory, and giving it back: after lying idle, or when another needs the room.
+
+Where all its workers can sleep, one that lies idle sleeps; else, and to make room for another, it is unloaded.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Collection
 from typing import NamedTuple
 
 from .ledger import Holding
 from .publishing import publish
-from .rooms import measure, takes_of
+from .replica import ReplicaLife
+from .rooms import NoRoom, Takes, measure, takes_asleep, takes_of, takes_to_wake
 from .standing import Standing
 
 EVICTION_SECONDS = 15.0  # beyond the drain, for processes to be killed and reaped
@@ -33,15 +38,20 @@ class Idleness:
     def holding(self) -> Holding | None:
         """What it holds of each memory, as estimated; None when it is not loaded."""
         standing = self._standing
-        routes = standing.crew.routes()
         if not standing.crew:
             return None
         takes: Counter[str] = Counter()
         for life in standing.crew.replicas:
-            plan, replica_id = life.assignment.plan, life.assignment.replica_id
-            takes.update(takes_of(plan, plan.devices_of(replica_id), standing.declared.footprint_bytes).wished)
-        used = max((route.used for route in routes), default=time.monotonic())
+            awake = self._takes(life)
+            takes.update(takes_asleep(awake) if life.sleeps else awake.wished)
+        used = max(life.used for life in standing.crew.replicas)
         return Holding(standing.uid, takes, used, standing.grip)
+
+    def _takes(self, life: ReplicaLife) -> Takes:
+        """Awake."""
+        plan = life.assignment.plan
+        devices = plan.devices_of(life.assignment.replica_id)
+        return takes_of(plan, devices, self._standing.declared.footprint_bytes)
 
     def workers(self) -> list[int]:
         """Process groups of its replicas."""
@@ -78,9 +88,29 @@ class Idleness:
             await self._measure()
             if self.due() == 0:  # nobody came meanwhile
                 keep_alive = self._standing.declared.request.keep_alive
-                await self._unload(f"Unloaded after {keep_alive:g} s without a request.")
+                if all(life.can_sleep for life in self._standing.crew.replicas):
+                    self._lie_down(f"It shall sleep after {keep_alive:g} s without a request.")
+                else:
+                    await self._unload(f"Unloaded after {keep_alive:g} s without a request.")
         if self._eviction:
             await self._give_way(self._eviction)
+
+    async def rouse(self) -> None:
+        """Wakes what sleeps and is wanted. What there is no room for is ended, and loads as any other where it can."""
+        standing = self._standing
+        for life in standing.crew.replicas:
+            if not (life.sleeps and life.shall_sleep and life.worker):  # one that is falling asleep gets its turn
+                continue
+            held = await measure([life.worker.hello.worker_pid])
+            needs = takes_to_wake(self._takes(life), held)
+            try:
+                if needs.wished:
+                    await standing.ground.rooms.admit(standing.uid, needs)
+            except NoRoom as error:
+                standing.diary.tell("WARNING", f"It cannot wake where it slept. {error.message}")
+                await self._end([life.assignment.replica_id])
+            else:
+                life.get_up()
 
     async def _give_way(self, eviction: Eviction) -> None:
         self._eviction = None
@@ -94,6 +124,8 @@ class Idleness:
 
     async def _measure(self) -> None:
         """Remembers what one replica takes, for the next time that room is needed."""
+        if self._standing.asleep:
+            return
         workers = self.workers()
         size = await measure(workers)
         if size:
@@ -101,12 +133,26 @@ class Idleness:
 
     async def _unload(self, why: str) -> None:
         """Out of the routing table in the same breath; returns when its processes are gone."""
+        self._let_down(why)
+        await self._end(self._standing.crew.ids)
+
+    def _lie_down(self, why: str) -> None:
+        """Out of the routing table in the same breath."""
+        self._let_down(why)
+        for life in self._standing.crew.replicas:
+            life.lie_down()
+        publish(self._standing)
+
+    def _let_down(self, why: str) -> None:
         standing = self._standing
         standing.loaded = False
         standing.given_up.clear()
         standing.ground.rooms.settle(standing.uid)
-        parting = [standing.crew.retire(replica_id, 0) for replica_id in standing.crew.ids]
-        publish(standing)
         standing.diary.tell("INFO", why)
+
+    async def _end(self, replica_ids: Collection[int]) -> None:
+        standing = self._standing
+        parting = [standing.crew.retire(replica_id, 0) for replica_id in replica_ids]
+        publish(standing)
         if parting:
             await asyncio.wait(parting)

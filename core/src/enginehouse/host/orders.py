@@ -142,6 +142,7 @@ def _runner(
         own_tasks=own_tasks,
         facts=family.facts,
         launcher=plan.launcher.launcher if plan.launcher else None,
+        may_sleep=request.keep_alive is not None,
     )
 
 

@@ -30,6 +30,8 @@ def take_stock(standing: Standing) -> None:
     publish(standing)
     ready = standing.crew.with_status("READY")
     standing.added.keep(ready)
+    if standing.loaded and standing.crew.with_status("ASLEEP"):
+        standing.woken.set()  # one fell asleep that is wanted again
     if ready and ready >= standing.wanted:
         standing.settled.set()
         standing.woken.set()  # from now on it may lie idle

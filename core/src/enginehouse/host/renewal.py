@@ -36,6 +36,9 @@ async def renew(standing: Standing, around: Around, why: str) -> None:
     async with standing.changing:
         check_scalable(standing)
         plan = await standing.ground.plan(standing.declared.request)
+        if standing.asleep:  # what sleeps is of before
+            for replica_id in standing.crew.ids:
+                standing.crew.retire(replica_id, 0)
         for place in standing.declared.places:
             if place.replica_id in standing.crew:
                 await _replace(standing, around, place, plan)

@@ -7,10 +7,11 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
-from ..sdk import EnginehouseError, FetchProgress, LaunchFailed, Step
+from ..sdk import EnginehouseError, FetchProgress, Health, LaunchFailed, Step
 from .environments.carriers import with_carried
 from .environments.needs import KeptLock
 from .environments.provider import Grant, Wish, provide_environment
@@ -36,6 +37,11 @@ logger = logging.getLogger(__name__)
 
 class GaveUp(Exception):
     """This replica will not be started again; the text is the reason."""
+
+
+class Overslept(Exception):
+    """A worker that slept, or was to sleep or wake, is gone; the text is the reason. Nothing is wrong with the replica:
+    it begins anew when it is wanted."""
 
 
 class Surroundings(msgspec.Struct, frozen=True):
@@ -65,6 +71,11 @@ class ReplicaLife:
         self.route: Replica | None = None
         self.restarts = 0
         self.error: str | None = None
+        self.can_sleep = False
+        self.shall_sleep = False
+        self.sleeps = False
+        self._turned = asyncio.Event()
+        self._used = time.monotonic()
         self.progress, self.stage = 0.0, "pending"
         self.context_length: int | None = None
         self.downloads: dict[str, FetchProgress] = {}
@@ -72,7 +83,7 @@ class ReplicaLife:
         self._around = surroundings
 
     async def run(self, adopted: Worker | None = None) -> None:
-        """Keeps a worker up until cancelled. Raises GaveUp; always ends (or leaves) its worker."""
+        """Keeps a worker up until cancelled. Raises GaveUp or Overslept; always ends (or leaves) its worker."""
         failures = 0
         try:
             while True:
@@ -83,6 +94,24 @@ class ReplicaLife:
                 await self._pause(failures, reason)
         finally:
             await self._part()
+
+    @property
+    def used(self) -> float:
+        """When its last request ended, in monotonic seconds."""
+        return self.route.used if self.route else self._used
+
+    def lie_down(self) -> None:
+        """It shall sleep: no new request reaches it from now on. Only while it is ready and can."""
+        self._used, self.route = self.used, None
+        self.shall_sleep = True
+        self._turned.set()
+        self._at("ASLEEP", "falling asleep", 1.0)
+
+    def get_up(self) -> None:
+        """It shall be awake. Only while it sleeps."""
+        self.shall_sleep = False
+        self._turned.set()
+        self._at("LOADING", "waking", 0.0)
 
     def view(self) -> ReplicaView:
         worker = self.worker
@@ -104,29 +133,70 @@ class ReplicaLife:
     async def _one_life(self, adopted: Worker | None) -> str:
         """From start to death of one worker; why it died. Raises GaveUp when it never was ready at all."""
         try:
-            worker = await (self._take_up(adopted) if adopted else self._bring_up())
+            worker, health = await (self._take_up(adopted) if adopted else self._bring_up())
         except (EnginehouseError, OSError) as error:
             if not self.was_ready:
                 raise GaveUp(str(error)) from error
             return str(error)
-        self._be_ready(worker, adopted is not None)
-        record = await asyncio.shield(worker.ended)
-        return describe_exit(record)
+        self.was_ready, self.error, self.can_sleep = True, None, health.can_sleep
+        if health.state == "asleep":
+            self.sleeps = self.shall_sleep = True
+            self._at("ASLEEP", "asleep", 1.0)
+        else:
+            self._be_ready(worker, "adopted" if adopted else "ready")
+        return await self._hold(worker)
 
-    async def _take_up(self, adopted: Worker) -> Worker:
+    async def _hold(self, worker: Worker) -> str:
+        """Until the worker dies; why it did. It sleeps and wakes as its deployment wants. Raises Overslept."""
+        while True:
+            turned = asyncio.create_task(self._turned.wait())
+            either: set[asyncio.Future[Any]] = {worker.ended, turned}
+            try:
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                turned.cancel()
+            self._turned.clear()
+            try:
+                if worker.ended.done():
+                    reason = describe_exit(worker.ended.result())
+                    if not self.sleeps and not self.shall_sleep:
+                        return reason
+                    raise Overslept(reason)
+                await self._turn(worker)
+            except Overslept:
+                self._at("RESTARTING", "pending", 0.0)
+                await self._bury()
+                raise
+
+    async def _turn(self, worker: Worker) -> None:
+        """To sleep, or awake; when it was to be the other meanwhile, that comes next."""
+        to_sleep = self.shall_sleep
+        if to_sleep == self.sleeps:
+            return
+        try:
+            await (worker.sleep() if to_sleep else worker.wake())
+        except EnginehouseError as error:
+            raise Overslept(error.message) from error
+        self.sleeps = to_sleep
+        if to_sleep:
+            self._note("INFO", f"Replica {self.assignment.replica_id} sleeps, process {worker.hello.worker_pid}.")
+            self._at("ASLEEP", "asleep", 1.0)
+        else:
+            self._be_ready(worker, "awake")
+
+    async def _take_up(self, adopted: Worker) -> tuple[Worker, Health]:
         self.worker = adopted
-        await self._until_ready(adopted)
-        return adopted
+        return adopted, await self._until_ready(adopted)
 
-    async def _bring_up(self) -> Worker:
+    async def _bring_up(self) -> tuple[Worker, Health]:
         self._at("LOADING", "launching", 0.0)
         async with self._around.loading:
             with self._around.loads.attempt(self._subject()) as attempt:
                 self.worker = await self._start(attempt)
                 self._at("LOADING", "loading", self._fetched)
                 with attempt.phase("load"):
-                    await self._until_ready(self.worker)
-            return self.worker
+                    health = await self._until_ready(self.worker)
+            return self.worker, health
 
     def _subject(self) -> Subject:
         assignment = self.assignment
@@ -164,14 +234,15 @@ class ReplicaLife:
             self._note("INFO", tell_made(granted.made))
         return granted
 
-    async def _until_ready(self, worker: Worker) -> None:
+    async def _until_ready(self, worker: Worker) -> Health:
+        """Or asleep, as one may be that a former server left."""
         deadline = time.monotonic() + self._around.settings.launch_seconds
         pause = FIRST_KNOCK
         while not worker.ended.done():
             health = await worker.health()
-            if health and health.state == "ready":
+            if health and health.state in ("ready", "asleep"):
                 self.context_length = health.context_length
-                return
+                return health
             if health:
                 share = self._fetched + (1 - self._fetched) * health.progress
                 self._at("LOADING", health.stage or "loading", share)
@@ -182,11 +253,9 @@ class ReplicaLife:
             pause = min(pause * 1.25, LAST_KNOCK)
         raise LaunchFailed(describe_exit(worker.ended.result()))
 
-    def _be_ready(self, worker: Worker, adopted: bool) -> None:
+    def _be_ready(self, worker: Worker, how: str) -> None:
         order = worker.order
         self.route = Replica(order.worker_id, self.assignment.replica_id, order.socket)
-        self.was_ready, self.error = True, None
-        how = "adopted" if adopted else "ready"
         self._note("INFO", f"Replica {self.assignment.replica_id} is {how}, process {worker.hello.worker_pid}.")
         self._at("READY", "ready", 1.0)
 

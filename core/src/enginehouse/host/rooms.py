@@ -167,6 +167,20 @@ def takes_of(plan: Plan, devices: tuple[str, ...], footprint: int | None) -> Tak
     return Takes(wished, _shared(weights, devices))
 
 
+def takes_asleep(takes: Takes) -> Counter[str]:
+    """What a replica holds while its worker sleeps: its weights lie in the machine's memory. takes: awake."""
+    kept = sum(size for pool, size in takes.least.items() if pool != MACHINE)
+    return Counter({MACHINE: takes.wished.get(MACHINE, 0) + kept})
+
+
+def takes_to_wake(takes: Takes, held: int) -> Takes:
+    """What it needs to be awake, beside what its sleeping worker holds of the machine's memory: `held` bytes."""
+    more = max(0, takes.wished.get(MACHINE, 0) - held)
+    wished = {**takes.wished, MACHINE: more}
+    least = {**takes.least, MACHINE: min(more, takes.least.get(MACHINE, 0))}
+    return Takes(*({pool: size for pool, size in pools.items() if size} for pools in (wished, least)))
+
+
 def takes_of_all(plan: Plan) -> Takes:
     """What all replicas of a plan take together."""
     wished: Counter[str] = Counter()

@@ -60,6 +60,11 @@ class Standing:
         return self.ground.routing.awaited(self.uid) or any(route.in_flight for route in self.crew.routes())
 
     @property
+    def asleep(self) -> bool:
+        """Whether it lies idle and its workers live on without their devices' memory, or are about to."""
+        return not self.loaded and bool(self.crew)
+
+    @property
     def launching(self) -> bool:
         """Whether it has yet to become ready for the first time."""
         return not self.settled.is_set()
@@ -73,7 +78,7 @@ class Standing:
         if self.stopping:
             return "TERMINATING"
         if not self.loaded:
-            return "UNLOADED"
+            return "ASLEEP" if self.asleep else "UNLOADED"
         statuses: list[Status] = [life.status for life in self.crew.replicas]
         for status in ("READY", "LOADING", "RESTARTING", "CREATING"):
             if status in statuses and not (status == "READY" and self.launching):
@@ -83,6 +88,8 @@ class Standing:
     @property
     def grip(self) -> Literal["idle", "in use", "pinned", "loading"]:
         """How firmly it holds its memory; only what is idle gives way."""
+        if self.asleep:
+            return "idle"
         if self.declared.request.keep_alive is None:
             return "pinned"
         if not self.loaded or len(self.crew.routes()) < len(self.crew) or self.wanted != self.crew.ids:
@@ -93,5 +100,5 @@ class Standing:
         """A request came: it is loaded, unless that has begun."""
         if not self.loaded and not self.stopping:
             self.loaded = True
-            self.diary.tell("INFO", "Loading, because a request came.")
+            self.diary.tell("INFO", f"{'Waking' if self.crew else 'Loading'}, because a request came.")
             self.woken.set()

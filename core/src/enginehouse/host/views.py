@@ -9,7 +9,8 @@ import msgspec
 from ..sdk import FetchProgress
 
 # UNLOADED: declared, not in memory; the next request loads it.
-Status = Literal["CREATING", "LOADING", "READY", "RESTARTING", "ERROR", "TERMINATING", "UNLOADED"]
+# ASLEEP: its processes live and hold nothing of their devices; the next request wakes it.
+Status = Literal["CREATING", "LOADING", "READY", "RESTARTING", "ERROR", "TERMINATING", "UNLOADED", "ASLEEP"]
 
 
 class ReplicaView(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from ..sdk import ExitRecord, Health, LaunchFailed, WorkerOrder
+from ..sdk import EngineFailed, ExitRecord, Health, LaunchFailed, WorkerOrder
 
 KEEPER = "enginehouse.keeper"
 WORDS_FILE = "keeper.err"  # empty, unless a keeper could not even start
@@ -24,6 +24,8 @@ START_SECONDS = 20.0  # a keeper listens within a tenth of a second; a machine t
 CLAIM_SECONDS = 5.0  # a keeper answers at once or is stopped (SIGSTOP) or gone
 KILL_SECONDS = 10.0  # beyond the grace, for the keeper to kill, reap and say so
 HEALTH_SECONDS = 5.0  # a runner answers in a millisecond; while a library holds the interpreter it may take long
+SLEEP_SECONDS = 120.0  # a device's whole memory goes to the machine's, which may have to page it in first
+WAKE_SECONDS = 120.0  # and back; beyond that a load would have been quicker
 HEALTH_BYTES = 65_536  # a health page is a line; head and body come in one read
 RENEWALS_A_LEASE = 4  # so that three may be lost
 
@@ -56,10 +58,30 @@ class Worker:
         """What the worker's /health says; None while nobody answers there."""
         try:
             async with asyncio.timeout(HEALTH_SECONDS):
-                status, body = await _get(self.order.socket, self.order.health)
+                status, body = await _ask(self.order.socket, "GET", self.order.health)
         except (OSError, TimeoutError, ValueError):
             return None
         return _health(status, body)
+
+    async def sleep(self) -> None:
+        """It gives its devices' memory back and stays. Raises EngineFailed; then it is of no use any more."""
+        await self._turn("sleep", SLEEP_SECONDS)
+
+    async def wake(self) -> None:
+        """It is ready again. Raises as `sleep`."""
+        await self._turn("wake", WAKE_SECONDS)
+
+    async def _turn(self, how: str, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                status, body = await _ask(self.order.socket, "POST", f"/{how}")
+        except TimeoutError:
+            raise EngineFailed(f"It did not {how} within {seconds:g} s.") from None
+        except (OSError, ValueError) as error:
+            raise EngineFailed(f"It was gone when it should {how}: {error}") from error
+        if status != 200:
+            said = _message(body).get("detail") or body[:500].decode("utf-8", "replace")
+            raise EngineFailed(f"It did not {how}: {said}")
 
     async def stop(self, grace: float) -> ExitRecord:
         """Drains and ends the worker: SIGTERM, after `grace` seconds SIGKILL. Returns when it is gone."""
@@ -196,11 +218,11 @@ async def _claim(order: WorkerOrder) -> Worker:
         raise
 
 
-async def _get(socket: str, path: str) -> tuple[int, bytes]:
-    """Status and body of a GET over a Unix socket. HTTP/1.0, so that the answer ends with the connection."""
+async def _ask(socket: str, method: str, path: str) -> tuple[int, bytes]:
+    """Status and body of an answer over a Unix socket. HTTP/1.0, so that the answer ends with the connection."""
     reader, writer = await asyncio.open_unix_connection(socket)
     try:
-        writer.write(f"GET {path} HTTP/1.0\r\nHost: worker\r\n\r\n".encode())
+        writer.write(f"{method} {path} HTTP/1.0\r\nHost: worker\r\n\r\n".encode())
         head, _, body = (await reader.read(HEALTH_BYTES)).partition(b"\r\n\r\n")
         while more := await reader.read(HEALTH_BYTES):
             body += more

@@ -12,7 +12,17 @@ from typing import Any
 
 import msgspec
 
-from ..sdk import AUXILIARY, TASKS, EnginehouseError, NotReady, NotSupported, Overloaded, RunnerOrder, WorkerLost
+from ..sdk import (
+    AUXILIARY,
+    TASKS,
+    Conflict,
+    EnginehouseError,
+    NotReady,
+    NotSupported,
+    Overloaded,
+    RunnerOrder,
+    WorkerLost,
+)
 from .answers import Answer
 from .chat import chat_answer
 from .completions import completion_answer
@@ -28,6 +38,7 @@ from .sse import error_event
 from .tokens import ask_tokenizer
 from .writing import Writer, Writes, as_enginehouse_error
 
+SETTLE_SECONDS = 5.0  # for requests whose clients are gone already to be given up by the engine
 RETRY_SECONDS = 1  # a queue moves on within a second, and knocking is cheap
 
 _log = logging.getLogger(__name__)
@@ -58,6 +69,7 @@ class Application:
             "/metrics": self._show_metrics,
             "/v1/models": self._models,
         }
+        self._turns: dict[str, Callable[[], Awaitable[None]]] = {"/sleep": hosting.sleep, "/wake": hosting.wake}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(scope, receive, send)
@@ -69,6 +81,8 @@ class Application:
                 await self._assist(_AUXILIARY_OF[path], exchange)
             elif method == "GET" and path in self._pages:
                 await self._pages[path](exchange)
+            elif method == "POST" and path in self._turns:
+                await self._turn(path, exchange)
             else:
                 raise RouteNotFound(f"There is no {method} {path} here. See GET /v1/models for what runs.")
         except EnginehouseError as error:
@@ -80,6 +94,26 @@ class Application:
     async def _health(self, exchange: Exchange) -> None:
         health = self._hosting.health(self.metrics.in_flight)
         await exchange.answer(_encode(health), 200 if health.state == "ready" else 503)
+
+    async def _turn(self, path: str, exchange: Exchange) -> None:
+        """To sleep, or awake: what the host asks of a model that lies idle, or is wanted again."""
+        try:
+            if path == "/sleep":
+                await self._settle()
+            await self._turns[path]()
+        except EnginehouseError:
+            raise
+        except Exception as error:  # the engine is foreign code; the host is told
+            raise as_enginehouse_error(error, exchange.request_id) from error
+        await exchange.answer(_encode(self._hosting.health(self.metrics.in_flight)))
+
+    async def _settle(self) -> None:
+        """The gateway sees a request end before this worker has written it down."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.idle.wait(), SETTLE_SECONDS)
+        if self.metrics.in_flight:
+            many = self.metrics.in_flight
+            raise Conflict(f"Model {self._model_uid!r} answers {many} requests; it can sleep when they have ended.")
 
     async def _show_metrics(self, exchange: Exchange) -> None:
         await exchange.answer(self.metrics.render(), content_type=METRICS_TYPE)

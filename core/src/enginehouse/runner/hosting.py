@@ -23,6 +23,8 @@ from ..sdk import (
     Health,
     LaunchFailed,
     Message,
+    NotReady,
+    NotSupported,
     RunnerOrder,
     Sampling,
     Tool,
@@ -34,7 +36,7 @@ from .own_bodies import OwnBody, own_bodies
 from .parsing import ParserClass
 from .targets import resolve
 
-State = Literal["loading", "ready", "draining", "failed"]
+State = Literal["loading", "ready", "draining", "failed", "asleep"]
 _log = logging.getLogger(__name__)
 
 
@@ -107,6 +109,8 @@ class Hosting:
         self.resigned: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._progress = 0.0
         self._stage = "starting"
+        self._turning = asyncio.Lock()
+        self._sleeps = False
 
     def health(self, in_flight: int) -> Health:
         return Health(
@@ -115,7 +119,47 @@ class Hosting:
             stage=self._stage,
             in_flight=in_flight,
             context_length=self.hosted.context_length if self.hosted else None,
+            can_sleep=self.can_sleep,
         )
+
+    @property
+    def can_sleep(self) -> bool:
+        """Whether the engine can give its device's memory back without ending."""
+        return self.hosted is not None and bool(getattr(self.hosted.engine, "can_sleep", False))
+
+    async def sleep(self) -> None:
+        """From the first moment no request is admitted. Raises NotSupported, NotReady, or what the engine raised."""
+        await self._turn("sleep", "ready", "asleep")
+
+    async def wake(self) -> None:
+        """As `sleep`, the other way round."""
+        await self._turn("wake", "asleep", "ready")
+
+    async def _turn(self, method: str, before: State, after: State) -> None:
+        """Nothing where it is so already. An engine that fails at it leaves this worker of no use."""
+        if not self.can_sleep or self.hosted is None:
+            raise NotSupported(f"Model {self._model_uid!r} cannot sleep: its engine has no way to; terminate it.")
+        if self.state == before:
+            self.state = "asleep"  # on both ways and from now on, so that no request is admitted meanwhile
+        async with self._turning:  # a server that died in between may have asked for the other before
+            if self.state == after and self._sleeps == (after == "asleep"):
+                return
+            if self.state != "asleep":
+                raise NotReady(f"Model {self._model_uid!r} is {self.state}; only one that is {before} can {method}.")
+            await self._call(method)
+            self._sleeps = after == "asleep"
+            if self.state == "asleep":  # not told to leave meanwhile
+                self.state = after
+
+    async def _call(self, method: str) -> None:
+        assert self.hosted is not None
+        try:
+            turning = await in_thread(method, getattr(self.hosted.engine, method))
+            if inspect.isawaitable(turning):
+                await turning
+        except BaseException:  # it is told to the host and raised again
+            self.state = "failed"
+            raise
 
     async def load(self) -> None:
         """Imports, builds and loads the engine, the slow parts on a thread.
@@ -171,6 +215,7 @@ class Hosting:
             tasks=order.tasks,
             facts=order.facts,
             launcher=order.launcher,
+            may_sleep=order.may_sleep,
             report=self.report,
             leave=self.leave,
         )

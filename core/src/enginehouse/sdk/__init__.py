@@ -16,6 +16,7 @@ from .engines import (
     EngineSpec,
     Options,
     RerankEngine,
+    Sleeping,
     TextEngine,
     Tokenizing,
 )
@@ -153,6 +154,7 @@ __all__ = [
     "Sampling",
     "ScoreRequest",
     "Scores",
+    "Sleeping",
     "SourceSpec",
     "Step",
     "Task",

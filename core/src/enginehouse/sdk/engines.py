@@ -107,6 +107,7 @@ class EngineContext(msgspec.Struct, frozen=True, kw_only=True):
     tasks: what it will be asked, of those that its spec declares.
     facts: what the model's registration or family says beside all this. launcher: "module:callable" that builds the
         model, for the engines that run what launchers build.
+    may_sleep: the model is unloaded when it lies idle, so an engine that can sleep prepares for it; see `Sleeping`.
     leave: ends this worker with a reason that its events then say, once running requests are answered; the host
         starts another. For what a process cannot mend in itself: a call that never returns, memory that only grows.
     report: takes progress from 0 to 1 and a short word for the stage while loading.
@@ -123,6 +124,7 @@ class EngineContext(msgspec.Struct, frozen=True, kw_only=True):
     tasks: tuple[str, ...] = ()
     facts: dict[str, Any] = {}
     launcher: str | None = None
+    may_sleep: bool = False
     report: Callable[[float, str], None] = lambda progress, stage: None
     leave: Callable[[str], None] = lambda reason: None
 
@@ -173,6 +175,27 @@ class Constraining(Protocol):
     image_mark: str
     """What stands for an image in a prompt, where it reads images: a text that no user can guess. See
     `GenerateRequest.images`; messages reach `chat_prompt` with marks instead of images."""
+
+
+class Sleeping(Protocol):
+    """What an engine may offer beside its tasks: giving a device's memory back without ending.
+
+    When a model lies idle its worker then sleeps instead of being ended, and the next request wakes it.
+    """
+
+    can_sleep: bool
+    """Whether it can here and now, known after `load`."""
+
+    def sleep(self) -> Awaitable[None] | None:
+        """Gives back what it holds of its devices; what it needs to wake it keeps in the machine's memory.
+
+        No request runs. Runs in a thread, or as a coroutine. When it raises, the worker is ended.
+        """
+        ...
+
+    def wake(self) -> Awaitable[None] | None:
+        """Is again as it was before it slept. When it raises, the worker is ended and another one started."""
+        ...
 
 
 class EmbeddingEngine(Engine, Protocol):

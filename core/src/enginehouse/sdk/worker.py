@@ -62,6 +62,7 @@ class RunnerOrder(msgspec.Struct, frozen=True, kw_only=True):
     own_tasks: tuple[TaskOrder, ...] = ()
     facts: dict[str, Any] = {}
     launcher: str | None = None
+    may_sleep: bool = False
 
 
 class WorkerOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,13 +101,16 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """Answer of a worker's `GET /health`: 200 when ready, 503 else. progress: 0 to 1 while loading.
 
     in_flight: requests being answered or waiting now. context_length: tokens, what the engine found out.
+    can_sleep: `POST /sleep` makes it give its device's memory back and be asleep, `POST /wake` makes it ready again;
+    each answers 200 when that is done, else with an error, and then the worker is of no use any more.
     """
 
-    state: Literal["loading", "ready", "draining", "failed"]
+    state: Literal["loading", "ready", "draining", "failed", "asleep"]
     progress: float = 0.0
     stage: str = ""
     in_flight: int = 0
     context_length: int | None = None
+    can_sleep: bool = False
 
 
 class ExitRecord(msgspec.Struct, frozen=True, kw_only=True):

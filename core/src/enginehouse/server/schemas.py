@@ -27,7 +27,7 @@ class Model(Open):
     replica: int
     address: str | None
     accelerators: list[str]
-    status: Literal["CREATING", "LOADING", "READY", "RESTARTING", "ERROR", "TERMINATING", "UNLOADED"]
+    status: Literal["CREATING", "LOADING", "READY", "RESTARTING", "ERROR", "TERMINATING", "UNLOADED", "ASLEEP"]
     progress: float
     stage: str
     error: str | None

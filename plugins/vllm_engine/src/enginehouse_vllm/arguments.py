@@ -25,8 +25,8 @@ WIDTHS = {"float32": 4, "float": 4}
 # guidance is llguidance, which constrains answers on the engine transformers, too: the same words are refused.
 STRUCTURED = {"backend": "guidance"}
 
-_SPOKEN = frozenset({"dtype", "tensor_parallel_size", "enforce_eager", "kv_cache_gib", "peft_model_config",
-                     "max_lora_rank", "max_loras", "tool_call_parser", "reasoning_parser",
+_SPOKEN = frozenset({"dtype", "tensor_parallel_size", "enable_sleep_mode", "enforce_eager", "kv_cache_gib",
+                     "peft_model_config", "max_lora_rank", "max_loras", "tool_call_parser", "reasoning_parser",
                      "structured_outputs_config", "truncate", "extra"})  # fmt: skip
 """Options that need more than their flag."""
 
@@ -95,6 +95,10 @@ def _device_flags(order: WorkerOrder, runner: RunnerOrder, options: VllmOptions,
     size = options.tensor_parallel_size or max(1, _devices(order) // options.pipeline_parallel_size)
     yield from ("--tensor-parallel-size", str(size))
     yield from _flag("enforce_eager", on_cpu if options.enforce_eager is None else options.enforce_eager)
+    if on_cpu and options.enable_sleep_mode:
+        raise BadRequest("vLLM sleeps on a device only: leave enable_sleep_mode out.", param="enable_sleep_mode")
+    if not on_cpu and (runner.may_sleep if options.enable_sleep_mode is None else options.enable_sleep_mode):
+        yield "--enable-sleep-mode"
     if size == options.pipeline_parallel_size == 1:
         yield from ("--distributed-executor-backend", "uni")  # a process fewer, and seconds
     if on_cpu:

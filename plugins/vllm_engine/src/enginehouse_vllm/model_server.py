@@ -35,6 +35,7 @@ from .inside import Inside
 from .pieces import Pieces, StreamFailed
 from .pooling import Pooling, embed, score
 from .refusals import refusal_of
+from .rest import Rest
 
 _RESERVED = frozenset({"conversation", "tools", "tokenize", "chat_template", "return_dict"})
 _encode = msgspec.json.Encoder().encode
@@ -64,8 +65,10 @@ class ModelServer:
 
     constraints: tuple[ConstraintKind, ...] = ("json_schema", "regex", "choice", "grammar")
 
-    def __init__(self, inside: Inside, facts: Facts) -> None:
+    def __init__(self, inside: Inside, facts: Facts, rest: Rest) -> None:
         self._inside = inside
+        self.can_sleep = rest.can_sleep
+        self.sleep, self.wake = rest.sleep, rest.wake
         self._facts = facts
         self._pooling = Pooling(inside, facts)
         self.context_length = facts.context_length

@@ -82,6 +82,13 @@ class VllmOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
         bool | None, Meta(description="Keep keys and values of prompts that begin alike.")
     ] = None
     enable_chunked_prefill: Annotated[bool | None, Meta(description="Read long prompts in several steps.")] = None
+    enable_sleep_mode: Annotated[
+        bool | None,
+        Meta(
+            description="Sleep instead of being unloaded when idle: weights go to the machine's memory. null: on a "
+            "CUDA device, for a launch with a keep_alive."
+        ),
+    ] = None
     enable_expert_parallel: Annotated[bool | None, Meta(description="Spread experts, not layers, over devices.")] = None
     cpu_offload_gb: Annotated[Gib | None, Meta(description="Weights kept in the machine's memory, GiB.")] = None
     peft_model_config: Annotated[

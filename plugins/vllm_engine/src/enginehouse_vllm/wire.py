@@ -35,13 +35,14 @@ from .model_server import OWN_FIELDS, Facts, ModelServer
 from .options import VllmOptions
 from .own_fields import own_fields
 from .parser_choice import parser_of
+from .rest import Rest
 from .straight import StraightWriter
 
 ORDER = "ENGINEHOUSE_VLLM_ORDER"
 """The variable that names the order's file: vLLM makes the middleware, and gives it nothing but the application."""
 
 CANCEL_SECONDS = 5.0  # requests that outlived the drain get so long to tell their clients
-_POSTS = frozenset(task.route for task in (*TASKS.values(), *AUXILIARY.values()))
+_POSTS = frozenset(("/sleep", "/wake", *(task.route for task in (*TASKS.values(), *AUXILIARY.values()))))
 _GETS = frozenset(("/health", "/v1/models"))
 _PROMPTS = "config_sentence_transformers.json"
 _log = logging.getLogger(__name__)
@@ -109,7 +110,7 @@ class Wire:
         self._inside = Inside(self._app, server)
         tokenizer = engine.get_tokenizer()
         tokenizer = await tokenizer if inspect.isawaitable(tokenizer) else tokenizer
-        model = ModelServer(self._inside, _facts(self._order, runner, options, engine, tokenizer))
+        model = ModelServer(self._inside, _facts(self._order, runner, options, engine, tokenizer), Rest(engine))
         self._application.model = model
         hosted = Hosted(self._order.model_uid, runner, model)
         if options.tool_call_parser:

@@ -41,6 +41,8 @@ class Counters(msgspec.Struct):
     finished: int = 0
     cancelled: int = 0
     tokens_generated: int = 0
+    sleeps: int = 0
+    wakes: int = 0
 
 
 class FakeEngine:
@@ -55,6 +57,7 @@ class FakeEngine:
         self.context_length: int | None = options.context_length or context.context_length
         self.constraints = options.constraints
         self.adapters = options.adapters
+        self.can_sleep = options.sleeps and context.may_sleep
 
     def load(self) -> Coroutine[Any, Any, None] | None:
         self._crash_loading()
@@ -65,6 +68,16 @@ class FakeEngine:
 
     def close(self) -> None:
         self._leaked.clear()
+
+    async def sleep(self) -> None:
+        await asyncio.sleep(self._options.sleep_seconds)
+        _fail(self._options.sleep_crash, "sleep")
+        self._counters.sleeps += 1
+
+    async def wake(self) -> None:
+        await asyncio.sleep(self._options.sleep_seconds)
+        _fail(self._options.wake_crash, "wake")
+        self._counters.wakes += 1
 
     def chat_prompt(
         self, messages: tuple[Message, ...], tools: tuple[Tool, ...], template_options: dict[str, Any]
@@ -183,6 +196,14 @@ class FakeEngine:
     async def _ignore_sigterm(self) -> None:
         """A coroutine, because handlers can only be set on the main thread."""
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _fail(how: str | None, doing: str) -> None:
+    match how:
+        case "raise":
+            raise RuntimeError(f"the fake engine failed to {doing}, as it was told")
+        case "exit":
+            os._exit(CRASH_STATUS)
 
 
 def _turn(message: Message) -> str:

@@ -46,4 +46,10 @@ class FakeOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True
         tuple[str, ...], Meta(description="Kinds of constraint that it says it honours, which it does not")
     ] = ()
     adapters: Annotated[tuple[str, ...], Meta(description="Adapters that it says it has")] = ()
+    sleeps: Annotated[bool, Meta(description="Say that it can sleep")] = False
+    sleep_seconds: Annotated[Seconds, Meta(description="Time that falling asleep takes, and waking too")] = 0.0
+    sleep_crash: Annotated[
+        Literal["raise", "exit"] | None, Meta(description="Fail while falling asleep, in this way")
+    ] = None
+    wake_crash: Annotated[Literal["raise", "exit"] | None, Meta(description="Fail while waking, in this way")] = None
     opens_thinking: Annotated[bool, Meta(description="The chat template ends with an opened <think>")] = False
