@@ -62,11 +62,42 @@ def test_the_command_offers_every_kind() -> None:
     assert new_plugin.KINDS == KINDS
 
 
-@pytest.mark.parametrize(("name", "kind"), [("Bad Name", "engine"), ("-x", "engine"), ("fine", "cluster")])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [*((name, "engine") for name in ("Bad Name", "-x", "größe", "a--b", "a" * 51, "3d", "")), ("fine", "cluster")],
+)
 def test_what_makes_no_sense_is_refused(name: str, kind: str, tmp_path: Path) -> None:
     with pytest.raises(BadRequest):
         write_plugin(name, kind, tmp_path / "new")
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "owner"),
+    [
+        ("core", "engine", "Enginehouse's own"),
+        ("vllm", "engine", "Enginehouse's own"),
+        ("builtin", "launcher", "Enginehouse's own"),
+        ("fake", "family", "module enginehouse_fake is installed"),
+        ("file", "source", "builtin"),
+        ("llm", "model-type", "builtin"),
+        ("think", "parser", "builtin"),
+        ("uv", "provisioner", "builtin"),
+        ("callable", "launcher", "flexible"),
+        ("stoker", "family", "miniatures"),
+    ],
+)
+def test_a_name_that_another_plugin_has_is_refused(name: str, kind: str, owner: str, tmp_path: Path) -> None:
+    with pytest.raises(BadRequest, match=f"would take a name of .*{owner}"):
+        write_plugin(name, kind, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_next_step_can_be_copied(tmp_path: Path) -> None:
+    words = ("new-plugin", "small-one", "--kind", "family", "-o", "mit leer/ü")
+    command = [sys.executable, "-m", "enginehouse.cli", *words]
+    run = subprocess.run(command, check=True, capture_output=True, text=True, timeout=SECONDS, cwd=tmp_path)
+    assert "cd 'mit leer/ü' && pip install" in run.stderr and (tmp_path / "mit leer/ü/pyproject.toml").exists()
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:

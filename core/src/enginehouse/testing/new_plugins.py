@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import tempfile
 from importlib import resources
 from importlib.metadata import version
 from importlib.resources.abc import Traversable
@@ -11,10 +13,18 @@ from string import Template
 
 from packaging.version import Version
 
+from ..host.contributions import Claim
+from ..host.plugins import load_plugins
+from ..host.settings import Settings
 from ..sdk import BadRequest
 
 KINDS = ("engine", "family", "launcher", "parser", "provisioner", "source", "model-type")
 """Those for which there is a hook; workers run on one machine, so there is none for clusters."""
+
+SHIPPED = ("builtin", "core", "fake-engine", "flexible", "llamacpp", "miniatures", "sentence-transformers")
+"""Names of ours, whether they are installed here or not; beside those of engines."""
+ENGINES = ("transformers", "vllm")
+LONGEST = 50  # characters of a name: folders, modules and uids are made of it
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _SUFFIX = ".tmpl"
@@ -22,12 +32,19 @@ _SUFFIX = ".tmpl"
 
 def write_plugin(name: str, kind: str, folder: Path) -> list[Path]:
     """Writes a package into `folder`, which must be new or empty. Returns its files. Raises BadRequest."""
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or len(name) > LONGEST:
         raise BadRequest(
-            f"{name!r} is no name for a plugin; use small letters, digits and single dashes.", param="name"
+            f"{name[:LONGEST]!r} is no name for a plugin; use small letters, digits and single dashes, a letter first, "
+            f"{LONGEST} characters at most.",
+            param="name",
         )
     if kind not in KINDS:
         raise BadRequest(f"There is no kind {kind!r}; there are: {', '.join(KINDS)}.", param="kind")
+    if owner := find_owner(name, kind):
+        raise BadRequest(
+            f"A plugin called {name!r} would take a name of {owner}, and could not be loaded beside it; give another.",
+            param="name",
+        )
     if folder.exists() and any(folder.iterdir()):
         raise BadRequest(f"{folder} is there already and not empty; give another folder.", param="folder")
     words = words_for(name, kind)
@@ -36,6 +53,36 @@ def write_plugin(name: str, kind: str, folder: Path) -> list[Path]:
     for root in (templates / "every", templates / kind):
         written += _write(root, folder, words)
     return written
+
+
+def find_owner(name: str, kind: str) -> str | None:
+    """Who has a name already that a plugin of this name would bring: among those that ship and are installed here."""
+    words = words_for(name, kind)
+    if name in (*SHIPPED, *ENGINES):
+        return f"{words['distribution']}, which is Enginehouse's own"
+    if importlib.util.find_spec(words["module"]) is not None:
+        return f"{words['distribution']}, whose module {words['module']} is installed here"
+    with tempfile.TemporaryDirectory(prefix="eh-") as nowhere:
+        census = load_plugins(Settings(home=Path(nowhere)))
+    owners = census.contributions.owners()
+    taken = (owners[claim] for claim in _claims(words, kind) if claim in owners)
+    plugin = words["plugin"] if census.record(words["plugin"]) else next(taken, None)
+    record = census.record(plugin) if plugin else None
+    return f"the plugin {record.called}" if record else None
+
+
+def _claims(words: dict[str, str], kind: str) -> list[Claim]:
+    """What its template contributes."""
+    name = words["name"]
+    return {
+        "engine": [("engines", name), ("families", f"llm/{name}-test")],
+        "family": [("families", f"llm/{name}")],
+        "launcher": [("launchers", name)],
+        "parser": [("parsers", f"reasoning/{name}")],
+        "provisioner": [("provisioners", name)],
+        "source": [("sources", words["scheme"])],
+        "model-type": [("model_types", name), ("engines", f"{name}-engine")],
+    }[kind]
 
 
 def words_for(name: str, kind: str) -> dict[str, str]:

@@ -17,7 +17,12 @@ KINDS = ("engine", "family", "launcher", "parser", "provisioner", "source", "mod
 @click.option("--kind", type=click.Choice(KINDS), default="engine", show_default=True, help="What it contributes.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The folder to write.  [default: NAME]")
 def command(name: str, kind: str, output: Path | None) -> None:
-    """Write a new plugin whose own tests pass. NAME is of small letters, digits and dashes."""
+    """Write a new plugin whose own tests pass. NAME is of small letters, digits and dashes.
+
+    It is refused where an installed plugin has it.
+    """
+    import shlex
+
     from ...sdk import EnginehouseError
     from ...testing.new_plugins import write_plugin
 
@@ -30,4 +35,4 @@ def command(name: str, kind: str, output: Path | None) -> None:
         raise Refused(f"{folder} cannot be written: {error}.") from error
     for file in written:
         click.echo(file)
-    click.echo(f"Next: cd {folder} && pip install --editable '.[testing]' && pytest", err=True)
+    click.echo(f"Next: cd {shlex.quote(str(folder))} && pip install --editable '.[testing]' && pytest", err=True)
