@@ -99,6 +99,7 @@ class SmallVllm:
             Route("/v1/rerank", self._rerank, methods=["POST"]),
             Route("/metrics", lambda request: PlainTextResponse("vllm:things 1\n")),
             Route("/version", lambda request: JSONResponse({"version": "0"})),
+            Route("/v1/responses/none", lambda request: JSONResponse({"error": "no such response"}, 404)),
         ]
         self.app = Starlette(routes=routes)
         self.app.state.engine_client = engine
@@ -445,3 +446,13 @@ async def test_it_does_not_sleep_over_a_request(worker: Make) -> None:
     server.holds.set()
     assert (await asking).status_code == 200
     assert (await sleeping).status_code == 200 and engine.called == ["sleep 1"]
+
+
+async def test_a_route_that_nobody_has_is_refused_by_our_rules_and_not_one_of_vllms(worker: Make) -> None:
+    _, client = await worker()
+    for method, path in (("POST", "/v1/no/such/route"), ("GET", "/nowhere")):
+        answer = await client.request(method, path, json={})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found"), answer.text
+        assert f"There is no {method} {path} here." in answer.json()["detail"]
+    answer = await client.get("/v1/responses/none")
+    assert (answer.status_code, answer.json()) == (404, {"error": "no such response"})

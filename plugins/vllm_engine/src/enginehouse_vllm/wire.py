@@ -31,6 +31,7 @@ from .checkpoint import default_sampling, read_json
 from .inside import Application as Asgi
 from .inside import Inside, Message, Receive, Send
 from .leaving import told
+from .missing import Missing
 from .model_server import OWN_FIELDS, Facts, ModelServer
 from .options import VllmOptions
 from .own_fields import own_fields
@@ -82,6 +83,9 @@ class Wire:
                 return await self._metrics(send)
             if (method == "POST" and path in _POSTS) or (method == "GET" and path in _GETS):
                 return await self._answer(scope, receive, send)
+            missing = Missing(send)
+            await self._app(scope, receive, missing.send)
+            return await self._application(scope, receive, send) if missing.is_missing else None
         await self._app(scope, receive, send)
 
     async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
