@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,6 +50,15 @@ def test_llama_cpp_holds_gold(gguf: str) -> None:
 @pytest.mark.parametrize("plugin", ["miniatures", "builtin", "flexible"])
 def test_what_else_ships_holds_gold(plugin: str) -> None:
     _hold_gold(Order(plugin=plugin))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["stoker", "embedding:all-MiniLM-L6-v2", "rerank:shunter"])
+def test_vllm_holds_gold(vllm_house: Any, model: str) -> None:
+    """In the environment that another server has made: gigabytes, which need not be made again."""
+    pid = vllm_house.pid(vllm_house.stoker)
+    python = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode()
+    _hold_gold(Order(plugin="vllm", models=(model,), options={"environment": f"path:{python}", "max_num_seqs": 16}))
 
 
 def _hold_gold(order: Order) -> None:

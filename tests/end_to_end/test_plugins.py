@@ -56,15 +56,6 @@ def folders(server: Any) -> list[str]:
     return sorted(place.name for place in (server.home / "plugins").glob("enginehouse-blink/*"))
 
 
-CONVERTER = """
-import sys
-from pathlib import Path
-
-folder, file, *options = sys.argv[1:]
-Path(file).write_text(f"{Path(folder).name} {' '.join(options)}")
-"""
-
-
 @pytest.fixture
 def server(server_of_module: Any) -> Iterator[Any]:
     """One server for all these tests; each leaves it without plugins of its own."""
@@ -389,20 +380,6 @@ def test_the_code_of_a_sealed_environment_is_upgraded_too(server: Any, wheels: A
     upgrade(server, wheels.fake_engine("2.0", "two"))
     assert text(server, uid) == "two"
     assert len(list((server.home / "environments").glob("*/environment.json"))) == 1
-
-
-def test_a_converter_of_a_plugin_in_the_home_is_found(new_server: Any, wheels: Any, tmp_path: Path) -> None:
-    server = new_server()
-    unknown = server.cli("convert", "stoker", "--to", "ash")
-    assert unknown.returncode == 1 and "No installed plugin converts to 'ash'. Known formats: gguf." in unknown.stderr
-    files = {"small_oven/__init__.py": "", "small_oven/plugin.py": "", "small_oven/burn.py": CONVERTER}
-    entries = "oven = small_oven.plugin\n\n[enginehouse.converters]\nash = small_oven.burn"
-    install(server, wheels.make("small-oven", "1.0", files, entries))
-    (tmp_path / "wood").mkdir()
-    (tmp_path / "wood" / "config.json").write_text("{}")
-    burnt = server.cli("convert", str(tmp_path / "wood"), "--to", "ash", "-o", str(tmp_path / "wood.ash"))
-    assert burnt.returncode == 0, burnt.stderr
-    assert (tmp_path / "wood.ash").read_text() == "wood --type f16 --name wood"
 
 
 def test_what_pip_installed_is_not_upgraded_and_the_refusal_says_how(server: Any) -> None:

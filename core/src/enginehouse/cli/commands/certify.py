@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -60,6 +61,7 @@ def command(plugin: str, output: Path | None, no_certificate: bool, as_json: boo
     from ...testing.certifying import Order, certify
 
     signal.signal(signal.SIGTERM, _leave)
+    _mount_home(home_folder())
     try:
         order = Order(plugin=plugin, options=_options(given.pop("options")), **given)
         finding = certify(order, lambda told: _tell(told, verbose))
@@ -76,6 +78,16 @@ def command(plugin: str, output: Path | None, no_certificate: bool, as_json: boo
 
         click.echo(msgspec.json.format(msgspec.json.encode(sealed(finding.certificate)), indent=2))
     _conclude(finding, None if no_certificate else file, in_part=bool(order.only or order.engine))
+
+
+def _mount_home(home: Path) -> None:
+    """Plugins that were installed into the home are looked at, too: here, and in every process that is started."""
+    from ...host.plugin_shelf import Shelf
+
+    shelf = Shelf(home)
+    shelf.open()
+    paths = [*map(str, shelf.sites()), os.environ.get("PYTHONPATH", "")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
 
 
 def _leave(number: int, frame: object) -> None:
