@@ -7,7 +7,7 @@ import json
 import os
 import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,13 @@ def file(server: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ended = server.cli("convert", "stoker", "--type", "q8_0", "-o", str(made))
     assert ended.returncode == 0 and str(made) in ended.stdout, ended.stderr
     return made
+
+
+@pytest.fixture(scope="module")
+def stoker(server: Any, file: Path) -> Iterator[str]:
+    uid = server.launch("stoker", model_uid="constrained", model_path=str(file))
+    yield uid
+    server.client.delete(f"/v1/models/{uid}")
 
 
 def answer(server: Any, uid: str) -> str:
@@ -111,6 +118,42 @@ def test_a_broken_file_is_refused(server: Any, file: Path, tmp_path: Path, chang
     broken.write_bytes(change(file.read_bytes()))
     refused = server.client.post("/v1/models", json={"model_name": "broken", "model_path": str(broken)})
     assert refused.status_code == 400 and word in refused.json()["detail"]
+
+
+@pytest.mark.parametrize("name", ["nameless", "stoker"])
+def test_a_broken_template_is_refused_by_the_plan(server: Any, file: Path, tmp_path: Path, name: str) -> None:
+    """Stoker's family has no template of its own, so the file's would be read."""
+    raw = file.read_bytes()
+    place = raw.index(b"{%", raw.index(b"tokenizer.chat_template"))
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(raw[:place] + b"{#" + raw[place + 2 :])
+    body = {"model_name": name, "model_path": str(broken)}
+    for asked in ({"dry_run": "true"}, {}):
+        refused = server.client.post("/v1/models", params=asked, json=body)
+        assert refused.status_code == 400, refused.text
+        assert "chat template" in refused.json()["detail"] and str(broken) in refused.json()["detail"]
+
+
+NOT_READ = {
+    "GBNF": {"guided_grammar": "root ::= ("},
+    "GBNF without a root": {"guided_grammar": 'start ::= "a"'},
+    "Lark": {"guided_grammar": "start: nothing"},
+    "regex": {"guided_regex": "["},
+    "schema": {"guided_json": {"type": "foo"}},
+    "response_format": {
+        "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": 5}}}
+    },
+}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("wrong", NOT_READ)
+def test_a_constraint_that_cannot_be_read_is_refused(stoker: str, server: Any, wrong: str, stream: bool) -> None:
+    body = {"model": stoker, "messages": QUESTION, "stream": stream, "max_tokens": 4, **NOT_READ[wrong]}
+    refused = server.client.post("/v1/chat/completions", json=body)
+    assert refused.status_code == 400, refused.text
+    assert next(iter(NOT_READ[wrong])) in refused.json()["detail"], refused.text
+    assert "blue whale" in answer(server, stoker)
 
 
 def test_an_architecture_that_nobody_knows_fails_with_the_reason(server: Any, file: Path, tmp_path: Path) -> None:

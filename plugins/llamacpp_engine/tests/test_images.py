@@ -24,8 +24,11 @@ PATCHES = (SIZE // PATCH) ** 2
 NORMS = ("ln1", "ln2")
 
 
-def write_projector(file: Path) -> dict[str, npt.NDArray[np.float32]]:
-    """A tiny LLaVA's vision tower and projection, random; gives the tensors by their names in the file."""
+def write_projector(file: Path, width: int = STOKER) -> dict[str, npt.NDArray[np.float32]]:
+    """A tiny LLaVA's vision tower and projection, random; gives the tensors by their names in the file.
+
+    width: numbers of a vector of the language model.
+    """
     random = np.random.default_rng(3)
     writer = GGUFWriter(file, "clip")
     writer.add_bool("clip.has_vision_encoder", True)
@@ -33,7 +36,7 @@ def write_projector(file: Path) -> dict[str, npt.NDArray[np.float32]]:
     writer.add_bool("clip.use_gelu", True)
     sizes = {
         **{"image_size": SIZE, "patch_size": PATCH, "embedding_length": HIDDEN, "feed_forward_length": INNER},
-        **{"block_count": LAYERS, "projection_dim": STOKER, "attention.head_count": 2},
+        **{"block_count": LAYERS, "projection_dim": width, "attention.head_count": 2},
     }
     for name, size in sizes.items():
         writer.add_uint32(f"clip.vision.{name}", size)
@@ -41,7 +44,7 @@ def write_projector(file: Path) -> dict[str, npt.NDArray[np.float32]]:
     writer.add_array("clip.vision.image_mean", [0.5, 0.5, 0.5])
     writer.add_array("clip.vision.image_std", [0.5, 0.5, 0.5])
     tensors = {}
-    for name, shape in shapes():
+    for name, shape in shapes(width):
         flat = np.full(shape, float(name.endswith("weight")), np.float32)
         drawn = (random.standard_normal(shape) * 0.3).astype(np.float32)
         tensors[name] = flat if "ln" in name else drawn
@@ -53,7 +56,7 @@ def write_projector(file: Path) -> dict[str, npt.NDArray[np.float32]]:
     return tensors
 
 
-def shapes() -> Iterator[tuple[str, tuple[int, ...]]]:
+def shapes(width: int) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Names and shapes of the tensors."""
     yield from (("v.class_embd", (HIDDEN,)), ("v.position_embd.weight", (PATCHES + 1, HIDDEN)))
     yield "v.patch_embd.weight", (HIDDEN, 3, PATCH, PATCH)
@@ -64,7 +67,7 @@ def shapes() -> Iterator[tuple[str, tuple[int, ...]]]:
         for part, rows, columns in (*squares, ("ffn_up", INNER, HIDDEN), ("ffn_down", HIDDEN, INNER)):
             yield f"v.blk.{layer}.{part}.weight", (rows, columns)
             yield f"v.blk.{layer}.{part}.bias", (rows,)
-    for number, rows, columns in ((0, INNER, HIDDEN), (2, STOKER, INNER)):
+    for number, rows, columns in ((0, INNER, HIDDEN), (2, width, INNER)):
         yield f"mm.{number}.weight", (rows, columns)
         yield f"mm.{number}.bias", (rows,)
 
@@ -243,6 +246,12 @@ async def test_a_file_that_is_no_projector_is_refused(
     assert str(given[fault]) in raised.value.message
 
 
+async def test_a_projector_of_another_model_is_refused(stoker: Path, start: Any, tmp_path: Path) -> None:
+    write_projector(tmp_path / "wide.gguf", STOKER + 64)
+    with pytest.raises(LaunchFailed, match=r"wide\.gguf was made for another model.*256 numbers.*192"):
+        await start(stoker, multimodal_projector=str(tmp_path / "wide.gguf"))
+
+
 async def test_the_other_binding_refuses_a_projector(stoker: Path, projector: Path, start: Any, binding: str) -> None:
     if binding == "llama_cpp":
         with pytest.raises(NotSupported, match="multimodal_projector"):
@@ -281,4 +290,22 @@ def test_a_folder_with_a_projector_is_chatted_with_about_images(house: Any, stok
     ):
         refused = chat(url)
         assert refused.status_code == status and word in refused.text, refused.text
-        assert streamed.status_code == 200
+
+
+@pytest.mark.parametrize("switched_off", [False, True], ids=["none beside it", "left out by the launch"])
+def test_a_model_without_a_projector_says_so(house: Any, stoker: Path, tmp_path: Path, switched_off: bool) -> None:
+    model = tmp_path / "blind.gguf"
+    model.symlink_to(stoker)
+    body: dict[str, Any] = {"model_name": "blind", "model_path": str(model)}
+    if switched_off:
+        write_projector(tmp_path / "mmproj-blind.gguf")
+        body["multimodal_projector"] = ""
+    launched = house.client.post("/v1/models", json=body)
+    assert launched.status_code == 200, launched.text
+    uid = launched.json()["model_uid"]
+    image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{b64encode(picture(1)).decode()}"}}
+    asked = {"model": uid, "messages": [{"role": "user", "content": [image]}]}
+    refused = house.client.post("/v1/chat/completions", json=asked)
+    said = "reads text only" if switched_off else "no ability 'vision'"
+    assert refused.status_code == 400 and said in refused.text, refused.text
+    house.client.delete(f"/v1/models/{uid}")

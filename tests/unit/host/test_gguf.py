@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from enginehouse.host.model_draft import registration_of
-from enginehouse.host.model_folders import draft_from_path
+from enginehouse.host.model_folders import draft_from_path, family_from_folder, family_of_weights
 from enginehouse.sdk import BadRequest
 from enginehouse.sdk.gguf import BrokenGguf, read_gguf
 
@@ -130,6 +130,39 @@ def test_a_model_in_parts_is_one(write) -> None:
 def test_a_projector_is_no_model(write) -> None:
     with pytest.raises(BadRequest, match="goes with a model"):
         draft_from_path(write(build([("general.architecture", STRING, "clip")], [])))
+
+
+def test_a_model_is_given_its_own_projector_and_no_other_ones(write) -> None:
+    """By name, then by width; what says neither may be its own, too."""
+
+    def projector(name: str, width: int) -> Path:
+        return write(build([("general.architecture", STRING, "clip")], [("mm.2.bias", (width,), 0, 4 * width)]), name)
+
+    width = ("llama.embedding_length", U32, 256)
+    file, other = write(build([*PAIRS, width], TENSORS), "b.gguf"), write(build([*PAIRS, width], TENSORS), "a.gguf")
+    projector("mmproj-a.gguf", 256)
+    assert draft_from_path(file).projectors == ()
+    projector("mmproj.gguf", 256)
+    projector("mmproj-narrow.gguf", 128)
+    projector("mmproj-b.gguf", 256)
+    assert draft_from_path(file).projectors == ("mmproj-b.gguf", "mmproj.gguf")
+    assert draft_from_path(other).projectors == ("mmproj-a.gguf", "mmproj.gguf")
+
+
+@pytest.mark.parametrize("template", ["{% if %}", "{{ messages[0 }}", "{% for m in messages %}x", "{% nonsense %}"])
+def test_a_template_that_no_engine_could_read_is_refused_by_name(write, template: str) -> None:
+    pairs = [("general.architecture", STRING, "x"), ("tokenizer.chat_template", STRING, f"\n{template}")]
+    file = write(build(pairs, [("a", (32,), 8, 34)]))
+    with pytest.raises(BadRequest, match=rf"{file.name} cannot be read: line \d"):
+        family_from_folder(file, "tiny", "LLM")
+    assert family_from_folder(file, "tiny", "embedding").name == "tiny"  # which never reads it
+    assert family_of_weights(file, "tiny", "LLM").name == "tiny"
+
+
+def test_what_transformers_templates_may_say_is_read(write) -> None:
+    template = "{% for m in messages %}{%- generation -%}{{ m }}{%endgeneration%}{% break %}{% endfor %}{{ f(x)|odd }}"
+    file = write(build([("general.architecture", STRING, "x"), ("tokenizer.chat_template", STRING, template)], TENSORS))
+    assert "chat" in family_from_folder(file, "tiny", "LLM").abilities
 
 
 def test_without_a_template_it_continues_text(write) -> None:

@@ -391,6 +391,14 @@ async def test_a_known_family_lends_its_chat_part(make, weights) -> None:
     assert (await registry.register("LLM", {**chat, "tool_parser": "nobody's"}, False)).tool_parser is None
 
 
+@pytest.mark.parametrize("template", ["{% if %}", "{{ messages[0 }}", "{% for m in messages %}x"])
+async def test_a_template_that_no_engine_could_read_is_refused(make, weights, template) -> None:
+    chat = {**document("LLM", weights), "model_ability": ["chat"], "chat_template": f"{template}"}
+    with pytest.raises(InvalidRegistration, match="chat_template cannot be read: line 1") as raised:
+        await make().register("LLM", chat, False)
+    assert raised.value.param == "chat_template"
+
+
 async def test_only_what_shall_persist_does(make, weights, tmp_path) -> None:
     registry = make()
     await registry.register("LLM", {**document("LLM", weights), "model_name": "kept"}, True)

@@ -12,6 +12,7 @@ from ..sdk.gguf import BrokenGguf, Gguf, read_gguf
 from .model_draft import Draft, spell_size
 
 _PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$", re.I)
+_PROJECTOR = "mmproj-"  # before the name of the model that it belongs to
 _MOST_PARTS = 1000
 _FILE_TYPES = {
     **{0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K", 11: "Q3_K_S"},
@@ -42,7 +43,7 @@ def draft_from_gguf(file: Path) -> Draft:
     template = _text(metadata, "tokenizer.chat_template")
     ids = _ends(metadata)
     parameters = sum(tensor.size for header in headers for tensor in header.tensors)
-    projectors = tuple(one.name for one in sorted(file.parent.glob("*.gguf")) if _is_projector(one))
+    projectors = _projectors(file, _number(metadata, f"{architecture}.embedding_length"))
     return Draft(
         place=files[0],
         format="ggufv2",
@@ -79,6 +80,30 @@ def _parts(file: Path) -> list[Path]:
 
 def _is_projector(file: Path) -> bool:
     return "mmproj" in file.name.lower()
+
+
+def _projectors(model: Path, width: int | None) -> tuple[str, ...]:
+    """Names of the projectors beside a model, its own first: none that is another's, by name or by width.
+
+    width: numbers of one of the model's vectors.
+    """
+    own: list[str] = []
+    others: list[str] = []
+    for file in sorted(model.parent.glob("*.gguf")):
+        owner = file.with_name(file.name.removeprefix(_PROJECTOR))
+        if not _is_projector(file) or (owner not in (file, model) and owner.is_file()) or not _may_fit(file, width):
+            continue
+        (own if owner == model else others).append(file.name)
+    return (*own, *others)
+
+
+def _may_fit(projector: Path, width: int | None) -> bool:
+    """Whether its header does not say otherwise; what is broken is named when it is loaded."""
+    try:
+        makes = read_gguf(projector).seen_width
+    except BrokenGguf:
+        return True
+    return None in (makes, width) or makes == width
 
 
 def _quantization(headers: list[Gguf]) -> str:

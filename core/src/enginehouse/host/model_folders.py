@@ -10,6 +10,7 @@ import msgspec
 
 from ..sdk import BadRequest, ModelFamily
 from .chat_files import read_stops, read_template
+from .chat_templates import check_template
 from .gguf_models import draft_from_gguf, model_files
 from .model_config import CONTEXT
 from .model_draft import Draft, family_of, spell_size
@@ -18,6 +19,7 @@ from .safetensors_files import count_parameters, files_of
 
 Config = Mapping[str, Any]
 
+LANGUAGE = "LLM"  # the model type that chats
 UNLIMITED = 10**9  # tokenizers write "no limit" as a number above this
 _OTHER_WEIGHTS = ("*.bin", "*.pt", "*.pth")
 _FORMATS = {"gptq": "gptq", "awq": "awq", "fp8": "fp8", "bitsandbytes": "bnb"}
@@ -34,7 +36,18 @@ class _Quantization(msgspec.Struct, frozen=True):
 
 
 def family_from_folder(folder: Path, name: str, model_type: str) -> ModelFamily:
-    """A family with one variant: the weights in `folder`, or in one GGUF file. Raises BadRequest without any."""
+    """A family with one variant: the weights in `folder`, or in one GGUF file.
+
+    Raises BadRequest without any, and for a chat template that cannot be read.
+    """
+    draft = draft_from_path(folder)
+    if model_type == LANGUAGE:
+        check_template(draft.chat_template, draft.place)
+    return family_of(draft, name, model_type)
+
+
+def family_of_weights(folder: Path, name: str, model_type: str) -> ModelFamily:
+    """The same for a model whose chat template is known elsewhere."""
     return family_of(draft_from_path(folder), name, model_type)
 
 

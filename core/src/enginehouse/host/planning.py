@@ -32,7 +32,7 @@ from .launch_request import LaunchRequest
 from .launchers import find_launcher
 from .matching import Mismatch
 from .memory import Estimate
-from .model_folders import family_from_folder
+from .model_folders import family_from_folder, family_of_weights
 from .obstacles import Verdict, judge, likely_device
 from .options import check_options
 from .replica_config import parse_replica_config
@@ -182,7 +182,8 @@ def _at_path(place: Path, family: ModelFamily, request: LaunchRequest) -> ModelF
     tells = place.suffix.lower() == ".gguf" or (family.model_type == "LLM" and (place / "config.json").is_file())
     if said or not tells:
         return family
-    return msgspec.structs.replace(family, variants=family_from_folder(place, family.name, family.model_type).variants)
+    own = family_from_folder if family.chat_template is None else family_of_weights  # else the file's is never read
+    return msgspec.structs.replace(family, variants=own(place, family.name, family.model_type).variants)
 
 
 def _unknown_family(request: LaunchRequest, contributions: Contributions) -> str:

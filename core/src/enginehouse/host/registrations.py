@@ -27,6 +27,7 @@ from ..sdk import (
     parse_hub_reference,
 )
 from ..sdk.registrations import HUBS, read_uri
+from .chat_templates import problem_of
 from .contributions import Contributions
 from .home import private_folder, write_whole
 from .package_words import check_words
@@ -249,6 +250,7 @@ def check_document(document: Document, schema: type[Registration], known: Iterab
         registration = msgspec.convert(without_nulls(document), schema)
         problems.extend(registration.problems())
         problems.extend(_wrong_words(registration.virtualenv))
+        problems.extend(_wrong_template(getattr(registration, "chat_template", None)))
     problems.extend(one for one in known if one.field not in {problem.field for problem in problems})
     if problems:
         title = name if isinstance(name, str) else "of a model"
@@ -263,6 +265,12 @@ def _wrong_words(block: VirtualEnvironment | None) -> Iterator[Problem]:
             check_words(getattr(block, field), field)
         except BadRequest as error:
             yield Problem(f"virtualenv.{field}", f"is wrong: {error.message.rstrip('.')}")
+
+
+def _wrong_template(template: str | None) -> Iterator[Problem]:
+    """What is wrong with a template; one without a brace is a family's name."""
+    if template and "{" in template and (problem := problem_of(template)):
+        yield Problem("chat_template", problem)
 
 
 def _against_name(name: str) -> str:

@@ -22,6 +22,7 @@ MOST_ITEMS = 4_000_000  # of arrays, all together: the largest vocabularies have
 MOST_DIMENSIONS = 8  # the format has four
 MOST_DEPTH = 4  # of arrays in arrays, which no writer makes
 ALIGNMENT = 32
+LAST_BIAS = "mm.2.bias"  # of the two layers between a vision tower and the words
 
 _STRING, _ARRAY = 8, 9
 _NUMBERS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
@@ -61,6 +62,14 @@ class Gguf(msgspec.Struct, frozen=True):
     version: int
     metadata: dict[str, Any]
     tensors: tuple[TensorInfo, ...]
+
+    @property
+    def seen_width(self) -> int | None:
+        """Of a projector in LLaVA's form: numbers of a vector that it makes; None where the header does not say.
+
+        What `clip.vision.projection_dim` says is another number in many older files.
+        """
+        return next((tensor.shape[0] for tensor in self.tensors if tensor.name == LAST_BIAS and tensor.shape), None)
 
 
 class BrokenGguf(BadRequest):

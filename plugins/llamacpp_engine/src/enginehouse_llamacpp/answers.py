@@ -18,6 +18,7 @@ from enginehouse.sdk.generation import FinishReason
 
 from .chunks import Chunk, Fault, Token
 
+NO_GRAMMAR = "failed to parse grammar"  # llama.cpp's words
 TokenText = Callable[[int], str]
 
 
@@ -113,6 +114,12 @@ def error_of(error: Fault, context_length: int) -> EnginehouseError:
     """llama.cpp's error as ours."""
     if error.type == "exceed_context_size_error":
         return too_long(error.n_prompt_tokens, context_length)
+    if NO_GRAMMAR in error.message:  # GBNF: what else constrains an answer was checked before
+        return BadRequest(
+            "guided_grammar cannot be read: to llama.cpp it is no GBNF. Each rule is written `name ::= ...`, and the "
+            "first to be asked is `root`; the worker's log says where reading ended.",
+            param="guided_grammar",
+        )
     if 400 <= error.code < 500:
         return BadRequest(f"llama.cpp refused this request: {error.message}")
     return EngineFailed(f"llama.cpp failed on this request: {error.message}")

@@ -21,15 +21,24 @@ def companion(path: str, what: str) -> Path:
     return file
 
 
-def projector_of(context: EngineContext) -> Path | None:
-    """The file that turns images into input, where the launch names one. Raises LaunchFailed, BrokenGguf."""
+def projector_of(context: EngineContext, width: int | None) -> Path | None:
+    """The file that turns images into input, where the launch names one. Raises LaunchFailed, BrokenGguf.
+
+    width: numbers of one of the model's vectors.
+    """
     name = context.options.multimodal_projector
     if not name:
         return None
     file = companion(str(context.model_path.parent / Path(name).expanduser()), "the projector")
-    architecture = read_gguf(file).metadata.get("general.architecture")
+    header = read_gguf(file)
+    architecture = header.metadata.get("general.architecture")
     if architecture != "clip":
         raise LaunchFailed(f"{file} is no projector (architecture {architecture!r}); give the file named mmproj.")
+    if None not in (width, header.seen_width) and width != header.seen_width:
+        raise LaunchFailed(
+            f"{file} was made for another model: it makes vectors of {header.seen_width} numbers, and those of "
+            f"{context.model_path.name} have {width}. Give this model's own projector, or '' for text alone."
+        )
     return file
 
 

@@ -45,7 +45,7 @@ def parameters_of(loading: Loading, key: str) -> Any:
     parameters.cache_type_k, parameters.cache_type_v = map(_number_type, (options.cache_type_k, options.cache_type_v))
     _set_memory(parameters, options)
     _set_vectors(parameters, context, loading.model)
-    _set_companions(parameters, context)
+    _set_companions(parameters, context, loading.model)
     _close_doors(parameters, key)
     _set_extra(parameters, options.extra)
     return parameters
@@ -81,14 +81,14 @@ def _set_vectors(parameters: Any, context: EngineContext, model: ModelFile) -> N
     parameters.n_batch = parameters.n_ubatch = max(parameters.n_ubatch, parameters.n_ctx // parameters.n_parallel)
 
 
-def _set_companions(parameters: Any, context: EngineContext) -> None:
+def _set_companions(parameters: Any, context: EngineContext, model: ModelFile) -> None:
     """Files beside the model's. Adapters are off until a request asks for one."""
     options: LlamaCppOptions = context.options
     parameters.lora_adapters = [
         xllamacpp.CommonAdapterLoraInfo(str(companion(lora.local_path, f"the LoRA {lora.lora_name!r}")), 0.0)
         for lora in options.loras
     ]
-    if projector := projector_of(context):
+    if projector := projector_of(context, model.hidden_size):
         parameters.mmproj.path = str(projector)
         parameters.mmproj_use_gpu = context.device != "cpu"
     if options.model_draft:
