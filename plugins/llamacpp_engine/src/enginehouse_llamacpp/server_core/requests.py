@@ -19,6 +19,8 @@ _FIXED: dict[str, Any] = {
     # In this order, that of transformers; by its own order llama.cpp would apply the temperature last.
     "samplers": ["penalties", "temperature", "top_k", "top_p", "min_p"],
 }
+# The likeliest token and no other: at a temperature of 0 the library would weigh the whole vocabulary to the same end.
+_GREEDY: dict[str, Any] = {"samplers": ["penalties", "top_k"], "top_k": 1}
 _STREAMED: dict[str, Any] = {
     **_FIXED,
     "stream": True,
@@ -49,6 +51,8 @@ def body_of(question: Question) -> Body:
     loopback = whole or bool(question.images)  # the other route takes none
     form = {**_LOOPBACK, "stream": not whole} if loopback else _STREAMED
     body = {**form, **_sampling(request.sampling, limits), "prompt": _prompt(question)}
+    if request.sampling.temperature == 0:
+        body |= _GREEDY
     if whole and request.stop:
         body["stop"] = request.stop
     if request.sampling.logprobs is not None or question.asks_ids:

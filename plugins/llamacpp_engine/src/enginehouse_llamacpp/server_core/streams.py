@@ -61,7 +61,7 @@ class StreamCall:
         self._loop = asyncio.get_running_loop()
         self._chunks: deque[bytes] = deque()
         self._error: Exception | None = None
-        self._came = asyncio.Event()
+        self._waiter: asyncio.Future[None] | None = None
         self._woken = False
         self._ended = False
         self._unwanted = False
@@ -70,15 +70,14 @@ class StreamCall:
     async def batch(self) -> list[Chunk]:
         """Waits for chunks; gives all that have come, none when the answer has ended. Raises what the library did."""
         while True:
-            if not self._ended:
-                await self._came.wait()
-            self._came.clear()
             self._woken = False
             ended = self._ended  # asked before: chunks come before the end, and their news may come after them
             if taken := [self._chunks.popleft() for _ in range(len(self._chunks))]:
                 return [_chunk(_read(data)) for data in taken]
             if ended:
                 break
+            self._waiter = self._loop.create_future()
+            await self._waiter
         if self._error is not None:
             raise self._error
         return []
@@ -109,9 +108,13 @@ class StreamCall:
     def _wake(self) -> None:
         self._woken = True
         try:
-            self._loop.call_soon_threadsafe(self._came.set)
+            self._loop.call_soon_threadsafe(self._arrive)
         except RuntimeError:
             self._unwanted = True  # the loop has closed: nobody waits there any more
+
+    def _arrive(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
 
 def _chunk(event: _Event) -> Chunk:
