@@ -29,7 +29,8 @@ CONVERTERS = "enginehouse.converters"  # the group of entry points: a format's n
 def command(model: str, wanted: str, output: Path | None, kind: str, base: str | None, overwrite: bool) -> None:
     """Convert weights to another format. MODEL is a folder, or the name of a model that a plugin knows.
 
-    A folder may hold an adapter (LoRA), too, as peft saves it.
+    A folder may hold an adapter (LoRA), too, as peft saves it. A model that sees becomes two files, the second beside
+    the first.
 
     Runs without a server. The weights of a model that is known by name are fetched if they are not here yet.
     """

@@ -78,7 +78,8 @@ class Tower(NamedTuple):
         return Target(f"{TENSOR_NAMES[_PARTS[part]].format(bid=layer)}.{kind}")
 
     def needed(self, source: Source) -> Iterator[str]:
-        yield from ("v.patch_embd.weight", "v.position_embd.weight", "mm.0.weight", "mm.2.weight")
+        yield from ("v.patch_embd.weight", "v.position_embd.weight")
+        yield from (f"mm.{layer}.{kind}" for layer in (0, 2) for kind in ("weight", "bias"))
         yield from (f"v.blk.{layer}.attn_q.weight" for layer in range(feature_layer(source.config, _vision(source))))
 
 
@@ -118,6 +119,8 @@ def _check(config: dict[str, Any], vision: dict[str, Any]) -> None:
     strategy = config.get("vision_feature_select_strategy", "default")
     if strategy != "full":
         raise CannotConvert(f"The tower's first patch is left out ({strategy!r}), which a projector cannot say.")
+    if config.get("multimodal_projector_bias", True) is not True:
+        raise CannotConvert("The layers behind the tower have no bias, and llama.cpp does not do without.")
     for act in (vision["hidden_act"], config.get("projector_hidden_act", "gelu")):
         if act not in _GELUS:
             raise CannotConvert(f"The function {act!r} between layers is not converted here; {', '.join(_GELUS)} are.")
