@@ -8,6 +8,7 @@ import os
 import re
 import signal
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,12 @@ def file(server: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-@pytest.fixture(scope="module")
-def stoker(server: Any, file: Path) -> Iterator[str]:
-    uid = server.launch("stoker", model_uid="constrained", model_path=str(file))
+@pytest.fixture(scope="module", params=["xllamacpp", "llama_cpp"])
+def stoker(server: Any, file: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Launched by each binding that is installed."""
+    if not find_spec(request.param):
+        pytest.skip(f"{request.param} is not installed: make bindings")
+    uid = server.launch("stoker", model_uid="constrained", model_path=str(file), binding=request.param)
     yield uid
     server.client.delete(f"/v1/models/{uid}")
 

@@ -86,6 +86,12 @@ async def test_a_template_that_is_no_jinja_is_refused(stoker: Path, start: Any) 
         await start(stoker, context={"chat_template": "{% if %}"})
 
 
+async def test_a_ceiling_below_the_model_itself_is_refused(stoker: Path, start: Any) -> None:
+    """Its worker would leave after each answer."""
+    with pytest.raises(LaunchFailed, match=r"as soon as it is loaded, and memory_gib allows 0\.001"):
+        await start(stoker, memory_gib=0.001)
+
+
 async def test_signals_are_given_back(stoker: Path, start: Any) -> None:
     """The library takes SIGTERM for itself while it loads; the runner needs it to drain."""
     import asyncio

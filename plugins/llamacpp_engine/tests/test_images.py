@@ -171,7 +171,7 @@ def rows_of(tower: CLIPVisionModel, image: bytes, *, class_first: bool) -> torch
 
 
 async def test_a_class_token_is_read_one_place_off(
-    see: Any, projector: Path, stoker_folder: Path, tmp_path: Path
+    see: Any, stoker_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A fault of llama.cpp (its issue 25814). When it is mended this fails, and CLIP's towers can be converted."""
     tensors = write_projector(tmp_path / "same.gguf")
@@ -196,6 +196,7 @@ async def test_a_class_token_is_read_one_place_off(
             said, _ = await see("A * B", picture(seed))
             assert said == answer(picture(seed), class_first=False)
             assert said != answer(picture(seed), class_first=True)
+    assert "one place off" in caplog.text  # as the worker's log says
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "JPEG", "GIF"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from pathlib import Path
@@ -10,7 +11,10 @@ from enginehouse.sdk import EngineContext, LaunchFailed
 from enginehouse.sdk.gguf import read_gguf
 
 SMALL = 64 * 2**20  # bytes of weights; below it threads wait for each other longer than they compute
+CLASS_TOKEN = "v.class_embd"  # a tensor of towers of CLIP's kind
 WARM_BYTES = 16 * 2**20  # read at once while warming up
+
+_log = logging.getLogger(__name__)
 
 
 def companion(path: str, what: str) -> Path:
@@ -39,6 +43,8 @@ def projector_of(context: EngineContext, width: int | None) -> Path | None:
             f"{file} was made for another model: it makes vectors of {header.seen_width} numbers, and those of "
             f"{context.model_path.name} have {width}. Give this model's own projector, or '' for text alone."
         )
+    if header.seen_width and any(tensor.name == CLASS_TOKEN for tensor in header.tensors):
+        _log.warning("%s has a tower with a class token, which llama.cpp reads one place off (decision 0262).", file)
     return file
 
 
