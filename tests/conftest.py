@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import signal
 import subprocess
 import sys
+import threading
 import zipfile
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -165,3 +168,68 @@ def wheels(tmp_path: Path) -> WheelMaker:
     folder = tmp_path / "wheels"
     folder.mkdir()
     return WheelMaker(folder)
+
+
+class Index:
+    """A folder of wheels behind HTTP. word: "user:password" that is asked for; asked: paths, in their order."""
+
+    def __init__(self, folder: Path, word: str = "") -> None:
+        index, self.asked = self, list[str]()
+        allowed = f"Basic {base64.b64encode(word.encode()).decode()}" if word else None
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                index.asked.append(self.path)
+                name = self.path.strip("/").rpartition("/")[2]
+                files = [file for file in folder.iterdir() if _project(file) == name]
+                links = "".join(f'<a href="/files/{file.name}">{file.name}</a>' for file in files)
+                if allowed and self.headers["Authorization"] != allowed:
+                    self.send(401, b"")
+                elif (folder / name).is_file():
+                    self.send(200, (folder / name).read_bytes())
+                else:
+                    self.send(200 if links else 404, links.encode())
+
+            def send(self, status: int, body: bytes) -> None:
+                self.send_response(status)
+                self.send_header("Content-Type", "text/html")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(body)
+
+            do_HEAD = do_GET
+
+            def log_message(self, *words: object) -> None:
+                """Says nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+        self.url = f"http://{word}{'@' * bool(word)}127.0.0.1:{self._server.server_port}/simple"
+
+    def end(self) -> None:
+        """Nobody answers there any more."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._server.server_close()
+            self._thread.join()
+
+
+def _project(file: Path) -> str:
+    """The name of a wheel's or archive's project. Source: PEP 503."""
+    return file.name.partition("-")[0].replace("_", "-").replace(".", "-").lower()
+
+
+@pytest.fixture
+def serve_index() -> Iterator[Callable[..., Index]]:
+    """Serves folders as indexes."""
+    made: list[Index] = []
+
+    def serve(folder: Path, word: str = "") -> Index:
+        made.append(Index(folder, word))
+        return made[-1]
+
+    yield serve
+    for index in made:
+        index.end()

@@ -91,7 +91,7 @@ def finish(server, wait, answer) -> dict[str, Any]:
 
 def result(server, wait, answer) -> Any:
     work = finish(server, wait, answer)
-    assert work["state"] == "done", work
+    assert work["state"] == "done", work["error"]
     return work["result"]
 
 
@@ -197,6 +197,91 @@ def test_a_family_brings_its_block(house, wait) -> None:
         block = {"virtualenv": {"packages": [wrong]}, "model_name": "wrong"}
         answer = house.client.post("/v1/model_registrations/LLM", json={"model": json.dumps({**document, **block})})
         assert answer.status_code == 400 and "virtualenv.packages" in answer.json()["detail"]
+
+
+BLOCK_MODEL = {
+    "version": 2,
+    "model_name": "behind-a-password",
+    "model_family": "other",
+    "model_lang": ["en"],
+    "model_ability": ["generate"],
+    "model_specs": [
+        {
+            "model_format": "fake",
+            "model_size_in_billions": 1,
+            "quantization": "none",
+            "model_uri": "package://enginehouse_fake/model",
+        }
+    ],
+}
+
+
+def test_passwords_of_a_registered_block_are_used_and_shown_nowhere(new_server, shop, serve_index, wait, tmp_path):
+    """Of the index, of other indexes, and of a package that is named by its URL."""
+    index = serve_index(shop, f"me:{SECRET}")
+    nowhere = f"http://me:{SECRET}@127.0.0.1:9"
+    wheel = f"{index.url.removesuffix('/simple')}/files/eh_delta-1.0-py3-none-any.whl"
+    block = {
+        "packages": ["eh_gamma", f"eh_delta @ {wheel}"],
+        "inherit_pip_config": False,
+        "index_url": index.url,
+        "extra_index_url": [index.url],
+        "trusted_host": "127.0.0.1",
+    }
+    variables = {"PIP_CONFIG_FILE": os.devnull, "ENGINEHOUSE_PACKAGE_URLS": "1", "UV_CACHE_DIR": str(tmp_path / "uv")}
+    server = new_server(**variables)
+    register = {"model": json.dumps({**BLOCK_MODEL, "virtualenv": block}), "persist": True}
+    assert server.client.post("/v1/model_registrations/LLM", json=register).status_code == 200
+    launch = {"model_name": "behind-a-password", "model_engine": "fake"}
+    shown = [
+        server.client.get("/v1/model_registrations/LLM/behind-a-password").text,
+        server.client.get("/v1/model_registrations/LLM", params={"detailed": "true"}).text,
+        server.cli("registrations", "-t", "LLM", "--own", "--json").stdout,
+        server.client.post("/v1/models", params={"dry_run": "true"}, json=launch).text,
+        json.dumps(result(server, wait, act(server, "lock", launch=launch))),
+        json.dumps(result(server, wait, act(server, "build", **launch))),
+    ]
+    assert all("behind-a-password" in text for text in shown[:3])
+    assert json.loads(shown[0])["virtualenv"]["index_url"].startswith("http://******@127.0.0.1:")
+    uid = server.launch("behind-a-password", model_uid="used", model_engine="fake")
+    assert server.complete(uid, "hello", max_tokens=2).status_code == 200
+    (folder,) = (path.parent for path in (server.home / "environments").glob("*/environment.json"))
+    places = ("models", f"models/{uid}", f"models/{uid}/events", "declarations", "launch_history", "autostart")
+    shown += [
+        *(server.client.get(f"/v1/{place}").text for place in places),
+        server.client.get(f"/v1/environments/{folder.name}").text,
+        server.client.get(f"/v1/environments/{folder.name}/export").text,
+        server.cli("env", "show", folder.name).stdout,
+        (folder / "environment.json").read_text(),
+    ]
+    impossible = {**launch, "virtual_env_packages": [f"eh_delta @ {nowhere}/eh_delta-9.0-py3-none-any.whl"]}
+    refused = server.client.post("/v1/models", json={**impossible, "model_uid": "never"})
+    assert refused.status_code == 503
+    shown += [refused.text, json.dumps(finish(server, wait, act(server, "build", **impossible)))]
+    shown += [server.client.get(f"/v1/models/never{more}?any_status=true").text for more in ("", "/events")]
+    spec = {**BLOCK_MODEL["model_specs"][0], "model_uri": f"{nowhere}/x"}
+    wrong = {"model": {**BLOCK_MODEL, "model_name": "wrong", "model_specs": [spec]}}
+    answer = server.client.post("/v1/model_registrations/LLM", json=wrong)
+    assert answer.status_code == 400
+    shown += [answer.text, server.log(), (server.home / "logs" / "audit.jsonl").read_text()]
+    shown += [path.read_text() for path in (server.home / "environments").glob("[lf]*/*.json")]
+    assert [text for text in shown if SECRET in text] == []
+
+    again = {"model": {**json.loads(shown[0]), "model_name": "again"}}
+    answer = server.client.post("/v1/model_registrations/LLM", json=again)
+    assert answer.status_code == 400 and "virtualenv.index_url has the credentials" in answer.json()["detail"]
+    file = tmp_path / "secret.bundle"
+    result(server, wait, act(server, "bundles", launch=launch, path=str(file)))
+    with zipfile.ZipFile(file) as archive:
+        assert SECRET.encode() not in archive.read("bundle.json")
+    other = new_server(**{**variables, "UV_OFFLINE": "1"})
+    told = result(other, wait, act(other, "bundles/load", path=str(file)))
+    assert told["digest"] == folder.name and told["ready"], told
+    server.stop()
+    server.start()
+    index.asked.clear()
+    result(server, wait, act(server, "lock", launch=launch, upgrade=True))  # with the password that was written down
+    assert index.asked
 
 
 def test_a_lock_is_exported_imported_and_verified(house, new_server, shop, wait) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -240,6 +243,86 @@ def test_a_server_that_dies_in_an_upgrade_comes_back_with_the_former_version(
     wait(lambda: server.client.get("/ready").status_code == 200, READY_SECONDS, "the model")
     assert (record(server)["version"], text(server, uid), server.pid(uid)) == ("1.0", "one", former)
     wait(lambda: workers(server) == 1 and len(folders(server)) == 1, ENDED_SECONDS, "the end of what was begun")
+
+
+SLOW_AND_BROKEN = "\n\nimport time\n\ntime.sleep(8)\nwrong = 1 / 0\n"
+OTHER_CLASS = """
+
+_spec = EngineSpec
+
+
+def EngineSpec(**fields):
+    return _spec(**{**fields, "engine": fields["engine"].replace(":FakeEngine", ":NewEngine")})
+"""
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_a_former_worker_that_dies_in_an_upgrade_comes_back_as_what_it_was(
+    server: Any, wheels: Any, wait: Any, sealed: bool
+) -> None:
+    """The new version names its class otherwise, so that half of it with half of the former could not run."""
+    install(server, wheels.fake_engine("1.0", "one"))
+    uid = server.launch("blink-model", model_uid="m", enable_virtual_env=sealed)
+    former = server.pid(uid)
+    broken = wheels.fake_engine("2.0", "two", engine=SLOW_AND_BROKEN, plugin=OTHER_CLASS)
+    going = Upgrade(server, broken)
+    wait(lambda: workers(server) == 2, ENDED_SECONDS, "the new worker beside the former one")
+    os.kill(former, signal.SIGKILL)
+    wait(lambda: server.replicas(uid)[0]["pid"] not in (None, former), ENDED_SECONDS, "the former one's successor")
+    wait(lambda: server.replicas(uid)[0]["status"] == "READY", ENDED_SECONDS, "its answer")
+    assert going.status is None and text(server, uid) == "one"  # the upgrade goes on
+    assert going.end() == 503
+    assert text(server, uid) == "one" and record(server)["version"] == "1.0"
+    successor = server.pid(uid)
+    os.kill(successor, signal.SIGKILL)  # and again after all went back
+    wait(lambda: server.replicas(uid)[0]["pid"] not in (None, successor), ENDED_SECONDS, "another successor")
+    wait(lambda: server.replicas(uid)[0]["status"] == "READY", ENDED_SECONDS, "its answer")
+    assert text(server, uid) == "one"
+
+
+def test_replicas_that_die_in_an_upgrade_end_up_with_the_new_version(server: Any, wheels: Any, wait: Any) -> None:
+    install(server, wheels.fake_engine("1.0", "one"))
+    uid = server.launch("blink-model", model_uid="m", replica=2, load_seconds=1)
+    former = [server.pid(uid, number) for number in range(2)]
+    going = Upgrade(server, wheels.fake_engine("2.0", "two"))
+    wait(lambda: workers(server) == 3, ENDED_SECONDS, "the first new worker")
+    os.kill(former[1], signal.SIGKILL)  # its turn comes later
+    assert text(server, uid) == "one"
+    assert going.end() == 200
+    wait(lambda: [one["status"] for one in server.replicas(uid)] == ["READY"] * 2, ENDED_SECONDS, "both")
+    assert {text(server, uid) for _ in range(6)} == {"two"}
+    latter = server.pid(uid, 1)
+    os.kill(latter, signal.SIGKILL)  # what dies after the upgrade is of the new version, too
+    wait(lambda: server.replicas(uid)[1]["pid"] not in (None, latter), ENDED_SECONDS, "its successor")
+    wait(lambda: [one["status"] for one in server.replicas(uid)] == ["READY"] * 2, ENDED_SECONDS, "both")
+    assert {text(server, uid) for _ in range(6)} == {"two"}
+
+
+def test_a_new_worker_that_dies_before_traffic_moves_leaves_the_former_version(
+    server: Any, wheels: Any, wait: Any, running: Any
+) -> None:
+    install(server, wheels.fake_engine("1.0", "one"))
+    uid = server.launch("blink-model", model_uid="m", load_seconds=3)
+    former, known = server.pid(uid), set((server.home / "workers").iterdir())
+    going = Upgrade(server, wheels.fake_engine("2.0", "two"))
+    wait(lambda: workers(server) == 2, ENDED_SECONDS, "the new worker beside the former one")
+    (folder,) = set((server.home / "workers").iterdir()) - known
+    wait(lambda: runner_of(folder), ENDED_SECONDS, "its process")
+    os.kill(runner_of(folder), signal.SIGKILL)
+    assert going.end() == 503
+    assert (text(server, uid), server.pid(uid), running(former)) == ("one", former, True)
+    wait(lambda: workers(server) == 1, ENDED_SECONDS, "the end of the new one")
+    assert record(server)["version"] == "1.0" and len(folders(server)) == 1
+
+
+def runner_of(folder: Path) -> int:
+    """The process that runs a worker's model; 0 while there is none."""
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            words = (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdigit() else []
+            if b"enginehouse.runner" in words and str(folder).encode() in words:
+                return int(entry.name)
+    return 0
 
 
 def test_a_light_half_that_breaks_is_refused_before_anything_changes(server: Any, wheels: Any) -> None:

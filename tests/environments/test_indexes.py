@@ -6,8 +6,6 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -16,46 +14,9 @@ from enginehouse.host.environments.trees import remove_tree
 from enginehouse.sdk import LaunchFailed, PackageIndexes
 
 
-class Index:
-    """A folder of wheels behind HTTP, as indexes are. asked: paths, in their order."""
-
-    def __init__(self, folder: Path) -> None:
-        index, self.asked = self, list[str]()
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                index.asked.append(self.path)
-                name = self.path.strip("/").rpartition("/")[2]
-                files = [file for file in folder.iterdir() if file.name.partition("-")[0].replace("_", "-") == name]
-                links = "".join(f'<a href="/files/{file.name}">{file.name}</a>' for file in files)
-                wheel = folder / name
-                self.send(wheel.read_bytes() if wheel.is_file() else links.encode(), bool(links) or wheel.is_file())
-
-            def send(self, body: bytes, found: bool) -> None:
-                self.send_response(200 if found else 404)
-                self.send_header("Content-Type", "text/html")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *words: object) -> None:
-                """Says nothing."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/simple"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def end(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-
-
 @pytest.fixture
-def index(bench) -> Iterator[Index]:
-    index = Index(bench.shop.folder)
-    yield index
-    with suppress(OSError):
-        index.end()
+def index(bench, serve_index):
+    return serve_index(bench.shop.folder)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import msgspec
 from packaging.utils import canonicalize_name
 
 from ..sdk import CannotRun, Environment, EnvironmentNeed, Report, Step
+from ..sdk.credentials import hide_credentials
 from .requirement_check import missing_requirements
 
 LOOK_SECONDS = 60.0  # an interpreter starts in a tenth of a second; one on a cold network disk takes long
@@ -57,7 +58,7 @@ def provision(need: EnvironmentNeed, folder: Path, report: Report) -> Environmen
         need.requirements, lambda name: versions.get(canonicalize_name(name)), interpreter.markers
     )
     if missing:
-        wanted = " ".join(f"'{text}'" for text in missing)
+        wanted = " ".join(f"'{hide_credentials(text)}'" for text in missing)
         raise CannotRun(
             f"The interpreter {need.place} lacks what engine {need.engine} needs: {need.place} -m pip install {wanted}"
         )

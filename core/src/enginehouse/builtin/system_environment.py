@@ -7,6 +7,7 @@ from importlib import metadata
 from pathlib import Path
 
 from ..sdk import CannotRun, Environment, EnvironmentNeed, Report
+from ..sdk.credentials import hide_credentials
 from .requirement_check import missing_requirements
 
 
@@ -14,7 +15,7 @@ def provision(need: EnvironmentNeed, folder: Path, report: Report) -> Environmen
     """Raises CannotRun naming every requirement that this interpreter does not satisfy."""
     missing = missing_requirements(need.requirements, _version)
     if missing:
-        wanted = " ".join(f"'{text}'" for text in missing)
+        wanted = " ".join(f"'{hide_credentials(text)}'" for text in missing)
         raise CannotRun(
             f"Engine {need.engine} needs {wanted} beside the server: {sys.executable} -m pip install {wanted}"
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from typing import NamedTuple
 import uv
 
 from ..sdk import LaunchFailed, PackageIndexes
+from ..sdk.credentials import hide_credentials
 
 TOLD_LINES = 20  # of what uv said, in an error: its reasons come in a tree
 TOLD_CHARACTERS = 4000
@@ -35,7 +35,6 @@ _AWAY = {
     *("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_PROJECT"),
     *("UV_INDEX_URL", "UV_TORCH_BACKEND"),
 }
-_SECRET = re.compile(r"(?<=://)[^/\s?#]+@")  # user and password in a URL
 
 
 class UvRun(NamedTuple):
@@ -99,11 +98,6 @@ def index_variables(indexes: PackageIndexes) -> dict[str, str]:
     return {name: value for name, value in wanted.items() if value}
 
 
-def hide_secrets(text: str) -> str:
-    """The text without the user and password of any URL in it."""
-    return _SECRET.sub("***@", text)
-
-
 def _split(text: str | None, separator: str) -> list[str]:
     return [part.strip() for part in (text or "").split(separator) if part.strip()]
 
@@ -132,7 +126,7 @@ def _inherited() -> dict[str, str]:
 
 def _said(words: list[str], status: int) -> str:
     told = [line for line in words if line.strip() and not line.strip().startswith(PROGRESS)]
-    text = hide_secrets("\n".join(told[-TOLD_LINES:]))[-TOLD_CHARACTERS:]
+    text = hide_credentials("\n".join(told[-TOLD_LINES:]))[-TOLD_CHARACTERS:]
     return f"uv says: {text}" if text else f"uv ended with status {status}, without a word."
 
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Collection
 
 from ..sdk import Cancelled, EnginehouseError, LaunchFailed
+from ..sdk.credentials import hide_credentials
 from .amending import amend
 from .amendment import Amendment
 from .environments.needs import KeptLock
@@ -298,7 +299,7 @@ class Deployment:
             raise LaunchFailed(reason)
 
     async def _fail(self, reason: str) -> None:
-        standing = self._standing
+        standing, reason = self._standing, hide_credentials(reason)
         standing.error, standing.loaded = reason, True  # down, which is something else than unloaded
         logger.error("%s failed: %s", self.uid, reason)
         await standing.crew.end()

@@ -9,6 +9,9 @@ from collections import deque
 from collections.abc import Coroutine, Iterable
 from typing import Any, Literal
 
+import msgspec
+
+from ..sdk.credentials import hide_credentials
 from .store import EVENTS_KEPT, Store
 from .views import Event
 
@@ -33,6 +36,7 @@ class Diary:
         self._events.extend(events)
 
     def note(self, event: Event) -> None:
+        event = msgspec.structs.replace(event, text=hide_credentials(event.text))
         self._events.append(event)
         self.soon(self._store.note(self._model_uid, event))
 

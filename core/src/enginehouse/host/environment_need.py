@@ -19,13 +19,13 @@ from ..sdk import (
     Variant,
     VirtualEnvironment,
 )
+from ..sdk.credentials import hide_credentials
 from .contributions import Contributions, key_of
 from .devices import Machine
 from .environment_wishes import EnvironmentWish, check_find_links, read_wish
 from .launch_request import LaunchRequest
 from .package_words import Surroundings, Unanswerable, Wish, engine_key, read_words
 from .requirements import own_requirements
-from .secrecy import hide_credentials
 from .torch_builds import VARIABLE, choose_backend, names_sources, warn_of_cuda
 
 LAUNCH_FIELD = "virtual_env_packages"

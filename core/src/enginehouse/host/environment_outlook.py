@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from ..sdk import EnvironmentNeed, PackageIndexes
-from .secrecy import hide_credentials
+from ..sdk.credentials import hide_credentials
 
 
 class RequirementState(msgspec.Struct, frozen=True, kw_only=True):

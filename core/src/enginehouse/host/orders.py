@@ -34,10 +34,12 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Workshop(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker is made with: the weights' place and the environment."""
+    """What a worker is made with: the weights' place and the environment. former: the order of the worker of the same
+    replica that it follows after its death."""
 
     weights: Path
     environment: Environment
+    former: WorkerOrder | None = None
 
 
 def prepare_worker(
@@ -100,10 +102,23 @@ def _order(
         drain_seconds=settings.drain_seconds,
         runner=_runner(plan, engine, workshop, contributions, settings),
     )
+    if workshop.former and plan.code:
+        order = _with_code_of(workshop.former, order)
     if engine.command:
         argv = tuple(map(str, resolve(engine.command)(order)))
         return msgspec.structs.replace(order, argv=argv)
     return order
+
+
+def _with_code_of(former: WorkerOrder, order: WorkerOrder) -> WorkerOrder:
+    """The order, with the code of the worker that it follows. While a plugin of the home is upgraded the new version is
+    there already for every other worker; one that dies before its turn comes back as what it was, whole."""
+    carried = former.environment.get("PYTHONPATH", "")
+    if not all(Path(folder).is_dir() for folder in carried.split(os.pathsep)):
+        return order
+    return msgspec.structs.replace(
+        order, runner=former.runner, environment={**order.environment, "PYTHONPATH": carried}
+    )
 
 
 def _engine(name: str, contributions: Contributions) -> EngineSpec:

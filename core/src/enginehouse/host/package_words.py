@@ -18,7 +18,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from ..sdk import BadRequest
-from .secrecy import hide_credentials
+from ..sdk.credentials import hide_credentials
 
 _SYSTEM = re.compile(r"#system_(.+?)#", re.I)
 _DEPENDENCIES = re.compile(r"#(.+?)_dependencies#", re.I)

@@ -26,6 +26,7 @@ from ..sdk import (
     VirtualEnvironment,
     parse_hub_reference,
 )
+from ..sdk.credentials import HIDDEN
 from ..sdk.registrations import HUBS, read_uri
 from .chat_templates import problem_of
 from .contributions import Contributions
@@ -251,6 +252,7 @@ def check_document(document: Document, schema: type[Registration], known: Iterab
         problems.extend(registration.problems())
         problems.extend(_wrong_words(registration.virtualenv))
         problems.extend(_wrong_template(getattr(registration, "chat_template", None)))
+    problems.extend(_hidden_words(document))
     problems.extend(one for one in known if one.field not in {problem.field for problem in problems})
     if problems:
         title = name if isinstance(name, str) else "of a model"
@@ -271,6 +273,18 @@ def _wrong_template(template: str | None) -> Iterator[Problem]:
     """What is wrong with a template; one without a brace is a family's name."""
     if template and "{" in template and (problem := problem_of(template)):
         yield Problem("chat_template", problem)
+
+
+def _hidden_words(value: object, field: str = "") -> Iterator[Problem]:
+    """URLs whose credentials were hidden when the registration was shown: nobody could use them."""
+    if isinstance(value, dict):
+        for name, one in value.items():
+            yield from _hidden_words(one, f"{field}.{name}".lstrip("."))
+    elif isinstance(value, list):
+        for at, one in enumerate(value):
+            yield from _hidden_words(one, f"{field}[{at}]")
+    elif isinstance(value, str) and f"://{HIDDEN}@" in value:
+        yield Problem(field, f"has the credentials of a URL hidden as {HIDDEN}; give them, or leave them out")
 
 
 def _against_name(name: str) -> str:

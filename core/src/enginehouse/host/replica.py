@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from ..sdk import EnginehouseError, FetchProgress, Health, LaunchFailed, Step
+from ..sdk import EnginehouseError, FetchProgress, Health, LaunchFailed, Step, WorkerOrder
 from .environments.carriers import with_carried
 from .environments.needs import KeptLock
 from .environments.provider import Grant, Wish, provide_environment
@@ -81,6 +81,7 @@ class ReplicaLife:
         self.downloads: dict[str, FetchProgress] = {}
         self._fetched = DOWNLOAD_SHARE  # the progress at which loading begins
         self._around = surroundings
+        self._former: WorkerOrder | None = None  # of the last worker that was ready
 
     async def run(self, adopted: Worker | None = None) -> None:
         """Keeps a worker up until cancelled. Raises GaveUp or Overslept; always ends (or leaves) its worker."""
@@ -138,7 +139,7 @@ class ReplicaLife:
             if not self.was_ready:
                 raise GaveUp(str(error)) from error
             return str(error)
-        self.was_ready, self.error, self.can_sleep = True, None, health.can_sleep
+        self.was_ready, self.error, self.can_sleep, self._former = True, None, health.can_sleep, worker.order
         if health.state == "asleep":
             self.sleeps = self.shall_sleep = True
             self._at("ASLEEP", "asleep", 1.0)
@@ -209,7 +210,7 @@ class ReplicaLife:
             weights = await fetch_weights(plan.source, contributions, home, self._downloading)
         with attempt.phase("environment"):
             granted = await self._provide(plan)
-        workshop = Workshop(weights=weights, environment=granted.environment)
+        workshop = Workshop(weights=weights, environment=granted.environment, former=self._former)
         order = prepare_worker(self.assignment, workshop, contributions, self._around.settings)
         try:
             with attempt.phase("start"):

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from ..sdk import BadRequest
-
-HIDDEN = "******"
+from ..sdk.credentials import HIDDEN, hide_credentials
 
 PACKAGES = "virtual_env_packages"
 
 Json = dict[str, Any]
-
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s?#]+@")
-
-
-def hide_credentials(text: str) -> str:
-    """A text in which no URL shows who asks: https://user:word@host is https://******@host."""
-    return _CREDENTIALS.sub(f"{HIDDEN}@", text)
 
 
 def hide_secrets(launch: Mapping[str, Any]) -> Json:

@@ -26,6 +26,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from .credentials import hide_credentials
+
 
 class EnginehouseError(Exception):
     """Base of all errors that Enginehouse raises on purpose."""
@@ -121,8 +123,9 @@ def to_wire(error: EnginehouseError) -> dict[str, Any]:
 
     OpenAI's clients read the `error` object, Xinference's read `detail`; both get theirs.
     """
-    inner = {"message": error.message, "type": error.kind, "param": error.param, "code": error.code}
-    return {"error": inner, "detail": error.message}
+    message = hide_credentials(error.message)
+    inner = {"message": message, "type": error.kind, "param": error.param, "code": error.code}
+    return {"error": inner, "detail": message}
 
 
 def headers_of(error: EnginehouseError) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..host.registrations import Document
 from ..sdk import ModelFamily, Variant
+from ..sdk.credentials import hide_credentials, in_every_text
 
 Json = dict[str, Any]
 Here = Callable[[Variant], bool]
@@ -16,9 +17,9 @@ _WITH_SPECS = ("LLM", "embedding", "rerank")
 
 
 def describe_registration(family: ModelFamily, document: Document | None) -> Json:
-    """Answer of `GET /v1/model_registrations/{type}/{name}`."""
+    """Answer of `GET /v1/model_registrations/{type}/{name}`. Without the passwords of URLs: every key may read it."""
     if document is not None:
-        return {**document, "is_builtin": False}
+        return {**in_every_text(hide_credentials, document), "is_builtin": False}
     return {**_describe_family(family), "is_builtin": True}
 
 

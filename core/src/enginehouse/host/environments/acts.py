@@ -21,7 +21,7 @@ from .distributions import bill_of
 from .errands import Errand, Made, Resolved
 from .holding import new_token
 from .making import Listener, run_errand
-from .needs import forget_lock, pin_lock, recall_lock, remember_lock
+from .needs import forget_lock, pin_lock, recall_lock, remember_lock, shareable
 from .provider import Wish, provide_environment, with_requirements
 from .shelf import EnvironmentRecord, Shelf, digest_of
 
@@ -98,7 +98,7 @@ async def find_lock(need: EnvironmentNeed, ground: Ground) -> LockedNeed | None:
 def locked_need(need: EnvironmentNeed, lock: Lock, ground: Ground) -> LockedNeed:
     digest = digest_of(lock, need.provisioner)
     exists = ground.shelf.find(digest) is not None
-    return LockedNeed(need=need, lock=lock, digest=digest, exists=exists)
+    return LockedNeed(need=shareable(need), lock=lock, digest=digest, exists=exists)
 
 
 async def build_plan(plan: Plan, ground: Ground, report: Report) -> EnvironmentRecord:

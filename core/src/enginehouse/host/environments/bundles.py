@@ -18,6 +18,7 @@ from typing import Any, Literal
 import msgspec
 
 from ...sdk import BadRequest, EnginehouseError, PackageIndexes, Report, Step
+from ...sdk.credentials import in_every_text, strip_credentials
 from ..declarations import written
 from ..home import private_folder
 from ..launch_request import LaunchRequest, parse_launch
@@ -109,11 +110,11 @@ async def create_bundle(plan: Plan, registration: Json | None, place: Path, grou
         wheels = await download_wheels(need, locked.lock, folder, report)
         ours = await asyncio.to_thread(_write_ours, (CORE, *need.carried, *_brings(plan, ground)), folder)
         manifest = Manifest(
-            locked=msgspec.structs.replace(locked, need=_without_places(need), exists=False),
+            locked=msgspec.structs.replace(locked, exists=False),
             launch=_told(plan.request),
             plugins=ours,
             wheels=tuple(wheel.name for wheel in wheels),
-            registration=registration,
+            registration=in_every_text(strip_credentials, registration),
             made_ts=time.time(),
         )
         report(Step(phase="check", total=len(wheels)))
@@ -135,13 +136,8 @@ def _brings(plan: Plan, ground: Ground) -> tuple[str, ...]:
     return ()
 
 
-def _without_places(need: Any) -> Any:
-    """Indexes are another machine's, and may hold passwords."""
-    return msgspec.structs.replace(need, indexes=PackageIndexes())
-
-
 def _told(request: LaunchRequest) -> Json:
-    told = written(request)
+    told = in_every_text(strip_credentials, written(request))
     return {name: value for name, value in told.items() if name not in ("envs", "virtual_env_find_links")}
 
 

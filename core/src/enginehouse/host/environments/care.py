@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from ...sdk import BadRequest, Conflict, EnvironmentNeed, ModelFamily
+from ...sdk.credentials import in_every_text, strip_credentials
 from ..launch_request import LaunchRequest
 from ..pip_configuration import read_pip_configuration
 from ..planning import Plan
@@ -102,7 +103,8 @@ class EnvironmentCare(msgspec.Struct, frozen=True):
         if known is None:
             await self.registrations.register(model_type, model, persist=True)
             return True
-        if self.registrations.find(model_type, known.name)[1] != model:
+        here = self.registrations.find(model_type, known.name)[1]
+        if in_every_text(strip_credentials, here) != in_every_text(strip_credentials, model):
             raise BadRequest(
                 f"The bundle registers {known.name}, and another model of that name is known here; unregister it first."
             )

@@ -13,7 +13,7 @@ from pathlib import Path
 import uv
 
 from ...sdk import EnvironmentNeed, LaunchFailed, Lock, Report, Step
-from ..secrecy import hide_credentials
+from ...sdk.credentials import hide_credentials
 
 TOLD_CHARACTERS = 2000  # of pip's last words, in an error
 

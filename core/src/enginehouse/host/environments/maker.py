@@ -17,12 +17,13 @@ from typing import BinaryIO
 
 import msgspec
 
-from ...sdk import CannotRun, Conflict, EnginehouseError, Environment, LaunchFailed, Lock, PackageIndexes, Step
+from ...sdk import CannotRun, Conflict, EnginehouseError, Environment, LaunchFailed, Lock, Step
 from ..home import write_whole
 from ..targets import resolve as find
 from .errands import Errand, Failed, Locked, Made, Outcome, Provided, Resolved, Said, Stepped
 from .holding import held, put_away, sweep, workspace
 from .inspection import check_complete, read_records
+from .needs import shareable
 from .shelf import MARK, EnvironmentRecord, Shelf, digest_of
 from .trees import seal
 
@@ -118,7 +119,7 @@ def _build(errand: Errand, lock: Lock, shelf: Shelf, space: Path, mouth: Mouth) 
         own_bytes=size.own,
         engine=errand.need.engine,
         asked_by=errand.asked_by,
-        need=msgspec.structs.replace(errand.need, indexes=PackageIndexes()),
+        need=shareable(errand.need),
         records=read_records(folder),
     )
     write_whole(folder / MARK, msgspec.json.encode(record))

@@ -17,6 +17,7 @@ from typing import IO
 import msgspec
 
 from ...sdk import CannotRun, EnginehouseError, LaunchFailed, Lock, Step
+from ...sdk.credentials import hide_credentials
 from .errands import MAKER, Errand, Failed, Locked, Outcome, Said, Stepped, Success
 from .holding import discard
 from .shelf import Shelf
@@ -55,7 +56,7 @@ async def run_errand(errand: Errand, listener: Listener) -> Success:
             lasting=True,
         ) from None
     if isinstance(outcome, Failed):
-        raise CannotMake(outcome.message, outcome.lasting)
+        raise CannotMake(hide_credentials(outcome.message), outcome.lasting)
     return outcome
 
 

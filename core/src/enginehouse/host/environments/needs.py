@@ -17,7 +17,8 @@ import msgspec
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from ...sdk import EnvironmentNeed, Lock
+from ...sdk import EnvironmentNeed, Lock, PackageIndexes
+from ...sdk.credentials import strip_credentials
 from ..home import write_whole
 from .shelf import DIGEST_LETTERS, Shelf, digest_of
 
@@ -46,8 +47,19 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     ts: float
 
 
+def shareable(need: EnvironmentNeed) -> EnvironmentNeed:
+    """The need without what is this machine's own: its indexes, and passwords in URLs of packages."""
+    return msgspec.structs.replace(
+        need,
+        requirements=tuple(map(strip_credentials, need.requirements)),
+        overrides=tuple(map(strip_credentials, need.overrides)),
+        indexes=PackageIndexes(),
+    )
+
+
 def fingerprint(need: EnvironmentNeed) -> str:
-    """Names what must be installed, on this Python and platform; from which indexes is no part of it."""
+    """Names what must be installed, on this Python and platform; from which indexes and by whom is no part of it."""
+    need = shareable(need)
     identity = (
         need.provisioner,
         sorted(set(need.requirements)),

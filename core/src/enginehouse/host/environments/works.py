@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from ...sdk import EnginehouseError, Overloaded, Step
+from ...sdk.credentials import hide_credentials
 from .telling import share_of, tell_step
 
 KEPT = 100  # works that are over and can still be asked for
@@ -125,7 +126,7 @@ class Works:
             self._fail(work_id, "internal_error", f"{type(error).__name__}: {error}")
 
     def _fail(self, work_id: str, code: str, message: str) -> None:
-        self._end(work_id, "failed", error={"code": code, "message": message})
+        self._end(work_id, "failed", error={"code": code, "message": hide_credentials(message)})
 
     def _end(self, work_id: str, state: State, **fields: Any) -> None:
         self._change(work_id, state=state, stage=state, ended_ts=time.time(), **fields)
