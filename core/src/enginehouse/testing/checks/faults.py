@@ -14,7 +14,7 @@ from ..waiting import alive, wait_for
 from .check import Unclear, check, every, require
 from .late import Late
 from .speaking import COMPLETIONS, Said
-from .stage import Stage, can, counts, is_silent
+from .stage import READY_SECONDS, Stage, can, counts, is_silent
 
 generates = can("generate")
 GONE_SECONDS = 45.0  # of a process that drains: 30 s at most, and its end
@@ -33,7 +33,7 @@ def _is_gone(pid: int) -> None:
 
 def _again(stage: Stage, old: int) -> None:
     """Waits until another process runs the model."""
-    wait_for(lambda: _other(stage, old), GONE_SECONDS * 4, "a new worker")
+    wait_for(lambda: _other(stage, old), READY_SECONDS, "a new worker")
     stage.renew()
 
 

@@ -14,7 +14,7 @@ from ..waiting import wait_for
 from .check import Unclear
 from .speaking import CHAT, COMPLETIONS, TOKENIZE, Speaker
 
-READY_SECONDS = 180.0  # a worker that was ended is there again; importing torch on a busy machine
+READY_SECONDS = 600.0  # a worker that was ended is there again; as long as its first launch may take
 IDLE_SECONDS = 20.0  # requests of an earlier check have ended
 ANSWER_SECONDS = 120.0
 GUIDED: dict[str, Any] = {
