@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from ...sdk import Task, TaskExample
+from ...sdk import Task
 from ..waiting import wait_for
 from .check import Failed, check
 from .speaking import Said
@@ -35,8 +35,7 @@ def _right(stage: Stage) -> Iterator[tuple[Task, dict[str, Any]]]:
 
 
 def _lasting(stage: Stage) -> tuple[Task, dict[str, Any]]:
-    asked: Iterator[tuple[Task, TaskExample]] = iter(stage.facts.asked)
-    task, body = next((task, one.lasting) for task, one in asked if one.lasting is not None)
+    task, body = next((task, one.lasting) for task, one in stage.facts.asked if one.lasting is not None)
     return task, {**stage.filled(body), **({"stream": True} if task.chunk else {})}
 
 
