@@ -85,7 +85,7 @@ def snippets(page: Path) -> Iterator[Snippet]:
             yield Snippet(name, None, "\n".join(line[4:] for line in lines))
 
 
-PAGES = [page for page in sorted(DOCS.rglob("*.md")) if "decisions" not in page.parts]
+PAGES = [page for page in sorted(DOCS.rglob("*.md")) if "decisions" not in page.parts]  # those tell what was
 SNIPPETS = [snippet for page in PAGES for snippet in snippets(page)]
 WITH_CODE = {snippet.page for snippet in SNIPPETS}
 
