@@ -5,6 +5,7 @@ import struct
 from pathlib import Path
 
 import pytest
+from gguf import GGUFWriter
 
 from enginehouse.host.memory import (
     RUNNER_BYTES,
@@ -197,3 +198,18 @@ def test_an_engines_own_rule_is_asked_and_may_break() -> None:
     }
     for target in (f"{__name__}:broken", "nowhere:at_all"):
         assert estimate(engine(memory=target), {}, FAMILY, held, Site()).components["weights"] == 5
+
+
+def test_a_projector_counts_and_is_not_taken_for_the_model(tmp_path: Path) -> None:
+    model = tmp_path / "tiny.gguf"
+    writer = GGUFWriter(model, "llama")
+    writer.add_embedding_length(64)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    (tmp_path / "mmproj-tiny.gguf").write_bytes(bytes(500))
+    variant = Variant(format="ggufv2", size_in_billions="1", sources=("file:/x",), projector="mmproj-tiny.gguf")
+    for place in (model, tmp_path):
+        held = look_at_weights(variant, place)
+        assert held.weights == {"": model.stat().st_size + 500}
+        assert held.shape.hidden_size == 64

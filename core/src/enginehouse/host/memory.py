@@ -19,6 +19,7 @@ from ..sdk import (
     size_in_billions,
 )
 from ..sdk.gguf import read_gguf
+from .gguf_models import model_files
 from .model_config import ModelShape, shape_of, shape_of_gguf
 from .targets import resolve
 from .weight_headers import weight_bytes
@@ -70,7 +71,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
 def look_at_weights(variant: Variant, place: Path | None) -> Holdings:
     """What the files at `place` say; without files what the variant says. Never raises: it is but an estimate."""
     try:
-        found = weight_bytes(place) if place else {}
+        found = _with_projector(weight_bytes(place), variant, place) if place else {}
     except (InvalidSpec, OSError):
         found = {}
     shape = read_shape(place) if place else ModelShape()
@@ -85,12 +86,19 @@ def look_at_weights(variant: Variant, place: Path | None) -> Holdings:
     return Holdings(weights={"": size}, basis="parameters times bits", shape=shape)
 
 
+def _with_projector(found: dict[str, int], variant: Variant, place: Path) -> dict[str, int]:
+    """What is loaded beside a model in one file; a folder's files are all counted already. Raises OSError."""
+    if not variant.projector or not place.is_file():
+        return found
+    return {**found, "": found.get("", 0) + (place.parent / variant.projector).stat().st_size}
+
+
 def read_shape(place: Path) -> ModelShape:
     """The model's shape: from config.json, else from a GGUF file's own header. Empty when neither says."""
     config = read_config(place)
     if config:
         return shape_of(config)
-    files = [place] if place.suffix == ".gguf" else sorted(place.glob("*.gguf"))
+    files = [place] if place.suffix == ".gguf" else model_files(place)
     try:
         return shape_of_gguf(read_gguf(files[0]).metadata) if files else ModelShape()
     except BadRequest:
