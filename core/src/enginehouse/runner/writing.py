@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from time import monotonic
 from typing import Protocol
@@ -12,7 +11,6 @@ from ..sdk.worker import USAGE_COMMENT, USAGE_HEADER
 from .answers import Answer
 from .calls import Calls, Ended, Item
 from .exchange import Exchange
-from .lone_call import LoneCall
 from .metrics import Metrics
 from .sse import error_event
 
@@ -36,7 +34,7 @@ class Writer:
         self._arrived = arrived
         self._asked = monotonic()
         self._first_us = 0
-        self._calls = _calls_of(answer)
+        self._calls = Calls(answer.method, answer.requests)
         self._open = set(range(len(answer.requests)))
         self._began = False
 
@@ -121,12 +119,6 @@ class Writer:
                 if getattr(item, "finish_reason", None) is None:
                     self._calls.stop(index)  # cut by a stop string; else the engine ends by itself
         return b"".join(out), None
-
-
-def _calls_of(answer: Answer) -> Calls | LoneCall:
-    if len(answer.requests) == 1 and inspect.isasyncgenfunction(answer.method):
-        return LoneCall(answer.method, answer.requests[0])
-    return Calls(answer.method, answer.requests)
 
 
 def as_enginehouse_error(error: Exception, request_id: str) -> EnginehouseError:
