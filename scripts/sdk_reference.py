@@ -103,6 +103,14 @@ True
 >>> enginehouse_launchers()[0].aliases
 ()
 """,
+    "enginehouse_clusters": """
+>>> from enginehouse.sdk import ClusterSpec, hookimpl
+>>> @hookimpl
+... def enginehouse_clusters():
+...     return [ClusterSpec(name="attic", cluster="mine.cluster:Attic", summary="The old machines upstairs")]
+>>> enginehouse_clusters()[0].cluster
+'mine.cluster:Attic'
+""",
     "enginehouse_choose_engine": """
 >>> from enginehouse.sdk import hookimpl
 >>> @hookimpl
@@ -125,6 +133,19 @@ True
 Traceback (most recent call last):
     ...
 enginehouse.sdk.errors.InvalidSpec: Engine 'parrot': give either `engine` or `command`.
+""",
+    "ClusterSpec": """
+>>> from enginehouse.sdk import ClusterSpec
+>>> ClusterSpec(name="attic", cluster="mine.cluster")
+Traceback (most recent call last):
+    ...
+enginehouse.sdk.errors.InvalidSpec: Cluster 'attic': 'mine.cluster' is not of the form 'module:Class'.
+""",
+    "Node": """
+>>> from enginehouse.sdk import Device, Node
+>>> node = Node(name="attic-1", address="192.0.2.7", devices=(Device(kind="cuda", index=0),))
+>>> node.devices[0].label, node.free_bytes is None
+('cuda:0', True)
 """,
     "Options": """
 >>> from typing import Annotated

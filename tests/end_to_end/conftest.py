@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from enginehouse.host.devices import look_at_machine
+from enginehouse.sdk.this_machine import ThisMachine
 from enginehouse.testing.houses import House
 
 BUILD_SECONDS = 900.0  # an environment with vLLM is 2.5 GB to download
@@ -74,7 +74,7 @@ def vllm_house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
     What it is used for runs on the CPU, and once more on a device with `make test-gpu`.
     """
-    if request.param not in look_at_machine().device_kinds:
+    if request.param not in {"cpu", *(device.kind for device in ThisMachine().look("here").devices)}:
         pytest.skip(f"this machine has no {request.param} device")
     miniatures = pytest.importorskip("enginehouse_miniatures.plugin")
     folder = tmp_path_factory.mktemp("vllm")

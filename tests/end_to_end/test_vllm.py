@@ -14,7 +14,7 @@ import numpy as np
 import openai
 import pytest
 
-from enginehouse.host.devices import look_at_machine
+from enginehouse.sdk.this_machine import ThisMachine
 
 CITY = {
     "type": "object",
@@ -197,7 +197,7 @@ def _stage(house: Any, uid: str) -> str:
 
 
 def _free_bytes() -> int:
-    return sum(device.free_bytes or 0 for device in look_at_machine().devices)
+    return sum(device.free_bytes or 0 for device in ThisMachine().look("here").devices)
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,14 @@ import pytest
 
 from enginehouse.builtin.plugin import enginehouse_sources
 from enginehouse.host.contributions import Contributions
-from enginehouse.host.devices import Device, Machine
+from enginehouse.host.devices import Machine
 from enginehouse.host.launch_request import LaunchRequest
 from enginehouse.host.outlook import Outlook, look_ahead
 from enginehouse.host.planning import Knowledge, make_plan
 from enginehouse.host.weights import WEIGHTS_FOLDER, folder_of
 from enginehouse.host.whereabouts import find_weights
 from enginehouse.sdk import (
+    Device,
     EngineSpec,
     Manifest,
     MemoryFacts,

@@ -2,7 +2,7 @@ import msgspec
 import pytest
 
 from enginehouse.host.contributions import Contributions
-from enginehouse.host.devices import Device, Machine
+from enginehouse.host.devices import Machine
 from enginehouse.host.environment_need import Case, Supply
 from enginehouse.host.launch_request import LaunchRequest, parse_launch
 from enginehouse.host.matching import mismatches
@@ -12,6 +12,7 @@ from enginehouse.host.planning import Knowledge, Plan, make_plan
 from enginehouse.sdk import (
     BadRequest,
     CannotRun,
+    Device,
     EngineSpec,
     ModelFamily,
     ModelType,

@@ -1,7 +1,7 @@
 import pytest
 
-from enginehouse.host.devices import Device
 from enginehouse.host.spreading import deal, spread
+from enginehouse.sdk import Device
 
 GIB = 2**30
 

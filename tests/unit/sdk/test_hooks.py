@@ -51,6 +51,11 @@ def test_enginehouse_parsers(census: PluginCensus) -> None:
         assert found and found.kind == kind
 
 
+def test_enginehouse_clusters(census: PluginCensus) -> None:
+    assert [cluster.name for cluster in census.contributions.clusters] == ["local"]
+    assert census.contributions.cluster("LOCAL") is census.contributions.clusters[0]
+
+
 def test_enginehouse_choose_engine(census: PluginCensus) -> None:
     stoker = census.contributions.family("LLM", "stoker")
     assert stoker

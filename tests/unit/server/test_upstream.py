@@ -146,3 +146,18 @@ async def test_a_full_backlog_is_waited_for(tmp_path):
 async def test_nobody_listens(tmp_path):
     with pytest.raises(WorkerGone, match="cannot be reached"):
         await whole(Pool(str(tmp_path / "nobody")))
+
+
+async def test_a_worker_on_the_network_is_asked_alike():
+    async def answers(reader, writer):
+        while True:
+            await request(reader)
+            writer.write(OK)
+
+    async with await asyncio.start_server(answers, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        pool = Pool(f"127.0.0.1:{port}")
+        assert [await whole(pool) for _ in range(2)] == [b"ok"] * 2
+        pool.close()
+    with pytest.raises(WorkerGone, match="cannot be reached"):
+        await whole(pool)

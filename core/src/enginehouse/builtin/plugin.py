@@ -1,18 +1,30 @@
-"""The built-in plugin: model types, the catalogue of families, sources, a provisioner, parsers, a choice of engine."""
+"""The built-in plugin: model types, the catalogue of families, sources, provisioners, parsers, a cluster, a choice of
+engine."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
 
-from ..sdk import Asks, EngineSpec, ModelFamily, ModelType, ParserSpec, ProvisionerSpec, SourceSpec, Variant, hookimpl
+from ..sdk import (
+    Asks,
+    ClusterSpec,
+    EngineSpec,
+    ModelFamily,
+    ModelType,
+    ParserSpec,
+    ProvisionerSpec,
+    SourceSpec,
+    Variant,
+    hookimpl,
+)
 from .catalogue import read_catalogue
 from .model_types import MODEL_TYPES
 from .parsers.table import parser_specs
 
 ASKS = Asks(
     network="weights from model hubs, packages for engines' environments",
-    subprocesses="downloads, and the makers of environments",
+    subprocesses="workers, downloads, and the makers of environments",
 )
 
 logger = logging.getLogger(__name__)
@@ -86,6 +98,17 @@ def enginehouse_provisioners() -> Iterable[ProvisionerSpec]:
 @hookimpl
 def enginehouse_parsers() -> Iterable[ParserSpec]:
     return parser_specs()
+
+
+@hookimpl
+def enginehouse_clusters() -> Iterable[ClusterSpec]:
+    return (
+        ClusterSpec(
+            name="local",
+            cluster="enginehouse.builtin.local_cluster:LocalCluster",
+            summary="The server's own machine",
+        ),
+    )
 
 
 @hookimpl(trylast=True)

@@ -25,6 +25,7 @@ COMMANDS = {
     "cal-model-mem": "Calculate how much memory a model takes.",
     "list": "List the models, with those that load or have failed.",
     "events": "Say what happened to a model.",
+    "logs": "Print what a worker of a model printed last.",
     "scale": "Give a model more or fewer replicas.",
     "renew": "Give a model new workers, without losing a request.",
     "terminate": "Stop models.",

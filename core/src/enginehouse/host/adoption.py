@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from ..sdk import WorkerOrder
+from ..sdk import EnginehouseError, ExitRecord, WorkerOrder
+from .clusters import Clusters
 from .orders import Assignment, kept_orders, remove_worker
 from .placement import Place
 from .planning import Plan
 from .settings import Settings
 from .store import Declared, Store
 from .views import Event
-from .worker import Worker, adopt_worker, describe_exit, read_exit
+from .worker import Worker, adopt_worker
 
 logger = logging.getLogger(__name__)
 
@@ -29,21 +29,28 @@ class Found(NamedTuple):
     plans: dict[str, Plan]
 
 
-async def adopt_workers(settings: Settings, store: Store, declared: list[Declared]) -> tuple[list[Declared], Found]:
+class _Unknown(NamedTuple):
+    """A worker whose cluster cannot be asked now. Its folder stays, for a server that can; its lease runs out."""
+
+
+async def adopt_workers(
+    settings: Settings, clusters: Clusters, store: Store, declared: list[Declared]
+) -> tuple[list[Declared], Found]:
     """Claims what still runs. A live worker of a deployment that the database lost brings it back.
 
     Returns what is declared now, and what was found.
     """
     kept = list(kept_orders(settings.workers_folder))
-    workers = await asyncio.gather(*(adopt_worker(order) for order, _ in kept))
+    workers = await asyncio.gather(*(_adopt(order, assignment, clusters) for order, assignment in kept))
     known = {one.uid: one for one in declared}
     found = Found({}, {})
     lost: set[str] = set()
     # Of two workers of one replica, which a renewal that was cut off left, the first is the one that served.
-    pairs = sorted(zip(kept, workers, strict=True), key=lambda pair: pair[1].hello.started_at if pair[1] else 0.0)
-    for (order, assignment), worker in pairs:
-        if worker is None:
-            await _bury(order, assignment, store)
+    for (order, assignment), worker in sorted(zip(kept, workers, strict=True), key=lambda pair: _started(pair[1])):
+        if isinstance(worker, _Unknown):
+            continue
+        if not isinstance(worker, Worker):
+            await _bury(order, assignment, worker, store)
         elif not _wanted(assignment, known, found, lost):
             logger.warning("worker %s belongs to nothing declared; it is ended", order.worker_id)
             await worker.stop(settings.drain_seconds)
@@ -88,9 +95,22 @@ def _with_replica(declared: Declared, replica_id: int) -> Declared:
     return msgspec.structs.replace(declared, replicas=tuple(places.values()))
 
 
-async def _bury(order: WorkerOrder, assignment: Assignment, store: Store) -> None:
-    record = read_exit(Path(order.folder))
-    reason = describe_exit(record) if record else "It was gone, without a word, when the server came back."
+async def _adopt(
+    order: WorkerOrder, assignment: Assignment, clusters: Clusters
+) -> Worker | ExitRecord | _Unknown | None:
+    try:
+        return await adopt_worker(order, assignment.plan.site, clusters)
+    except (EnginehouseError, OSError) as error:
+        logger.warning("worker %s of %s may run, and cannot be asked for: %s", order.worker_id, order.model_uid, error)
+        return _Unknown()
+
+
+def _started(worker: object) -> float:
+    return worker.started_at if isinstance(worker, Worker) else 0.0
+
+
+async def _bury(order: WorkerOrder, assignment: Assignment, record: ExitRecord | None, store: Store) -> None:
+    reason = record.tell() if record else "It was gone, without a word, when the server came back."
     text = f"Replica {assignment.replica_id} ended while no server was there: {reason}"
     await store.note(assignment.model_uid, Event(ts=time.time(), kind="WARNING", text=text))
     remove_worker(order)

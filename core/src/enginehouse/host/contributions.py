@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..sdk import (
+    ClusterSpec,
     EngineSpec,
     InvalidSpec,
     LauncherSpec,
@@ -36,6 +37,7 @@ NOUNS: dict[str, Noun] = {
     "enginehouse_sources": Noun("sources", SourceSpec),
     "enginehouse_provisioners": Noun("provisioners", ProvisionerSpec),
     "enginehouse_parsers": Noun("parsers", ParserSpec),
+    "enginehouse_clusters": Noun("clusters", ClusterSpec),
 }
 
 
@@ -200,6 +202,14 @@ class Contributions:
     def provisioner(self, name: str) -> ProvisionerSpec | None:
         found = self._held.items["provisioners"].get(name.lower())
         return found if isinstance(found, ProvisionerSpec) else None
+
+    @property
+    def clusters(self) -> tuple[ClusterSpec, ...]:
+        return tuple(self._held.items["clusters"].values())
+
+    def cluster(self, name: str) -> ClusterSpec | None:
+        found = self._held.items["clusters"].get(name.lower())
+        return found if isinstance(found, ClusterSpec) else None
 
     def parser(self, name: str, kind: str) -> ParserSpec | None:
         found = self._held.items["parsers"].get(_parser_key(name, kind))

@@ -63,6 +63,11 @@ class Crew:
     def parting_plans(self) -> list[Plan]:
         return [life.replica.assignment.plan for life in self._parting.values()]
 
+    def worker(self, replica_id: int) -> Worker | None:
+        """A replica's worker, as long as it has one."""
+        life = self._lives.get(replica_id)
+        return life.replica.worker if life else None
+
     @property
     def replicas(self) -> list[ReplicaLife]:
         return [self._lives[replica_id].replica for replica_id in sorted(self._lives)]

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection
 
-from ..sdk import Cancelled, EnginehouseError, LaunchFailed
+from ..sdk import BadRequest, Cancelled, EnginehouseError, LaunchFailed
 from ..sdk.credentials import hide_credentials
 from .amending import amend
 from .amendment import Amendment
@@ -122,6 +122,16 @@ class Deployment:
     async def renew(self, why: str) -> None:
         """As `renewal.renew`."""
         await renew(self._standing, self._around, why)
+
+    async def logs(self, replica_id: int, lines: int) -> tuple[str, ...]:
+        """The last lines that a replica's worker printed. Raises BadRequest when it has none."""
+        worker = self._standing.crew.worker(replica_id)
+        if worker is None:
+            raise BadRequest(
+                f"Replica {replica_id} of {self.uid!r} has no worker now; why is in the model's events.",
+                param="replica_id",
+            )
+        return await worker.logs(lines)
 
     def plans(self) -> list[Plan]:
         """How it is run: as a whole, and each replica, which may differ while it is renewed."""
@@ -256,6 +266,7 @@ class Deployment:
         ground, standing = self._ground, self._standing
         return Surroundings(
             census=ground.census,
+            clusters=ground.clusters,
             settings=ground.settings,
             loading=ground.loading,
             note=standing.diary.note,

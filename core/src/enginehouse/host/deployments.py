@@ -142,6 +142,10 @@ class Deployments:
         """Each deployment with what was asked for."""
         return [(deployment.view(), deployment.request) for deployment in self._deployments.values()]
 
+    async def logs(self, uid: str, replica_id: int, lines: int) -> tuple[str, ...]:
+        """The last lines that the worker of a replica printed. Raises ModelNotFound, BadRequest when it has none."""
+        return await self._find(uid).logs(replica_id, lines)
+
     def events(self, uid: str) -> list[Event]:
         return self._find(uid).events
 

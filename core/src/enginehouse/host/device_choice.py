@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
 
-from ..sdk import BadRequest, EngineSpec
-from .devices import Device, Machine
+from ..sdk import BadRequest, Device, EngineSpec
+from .devices import Machine
 from .launch_request import LaunchRequest
 from .replica_config import FIELD, DeviceWish, parse_replica_config
 from .spreading import Places, Spread, deal, spread

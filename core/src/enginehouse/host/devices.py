@@ -1,11 +1,9 @@
-"""Devices of this machine, read without any engine's library."""
+"""What planning may know of a machine, and what of it the server itself looks up."""
 
 from __future__ import annotations
 
 import contextlib
-import csv
 import functools
-import platform
 import re
 import shutil
 import subprocess
@@ -16,24 +14,10 @@ import importlib_metadata
 import msgspec
 from packaging.utils import canonicalize_name
 
-from .footprint import machine_memory
+from ..sdk import Device
+from ..sdk.this_machine import PROBE_SECONDS
 
 _CUDA_VERSION = re.compile(r"CUDA Version\s*:\s*(\d+(?:\.\d+)*)")
-PROBE_SECONDS = 10  # nvidia-smi takes 0.1-2 s; a driver that hangs must not hold up a launch
-
-
-class Device(msgspec.Struct, frozen=True, kw_only=True):
-    """One accelerator. memory in bytes; index as its driver counts."""
-
-    kind: str
-    index: int
-    name: str = ""
-    total_bytes: int = 0
-    free_bytes: int = 0
-
-    @property
-    def label(self) -> str:
-        return f"{self.kind}:{self.index}"
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,17 +37,6 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def device_kinds(self) -> tuple[str, ...]:
         return (*dict.fromkeys(device.kind for device in self.devices), "cpu")
-
-
-def look_at_machine() -> Machine:
-    """This machine now, without what is installed on it. May take a second: call it in a thread."""
-    memory = machine_memory()
-    return Machine(
-        platform=sys.platform,
-        devices=(*_nvidia(), *_apple()),
-        total_bytes=memory.total,
-        free_bytes=memory.free,
-    )
 
 
 def installed_packages() -> dict[str, str]:
@@ -100,36 +73,3 @@ def driver_cuda_version() -> str | None:
         return None
     found = _CUDA_VERSION.search(answer.stdout)
     return found[1] if found else None
-
-
-def _nvidia() -> list[Device]:
-    program = shutil.which("nvidia-smi")
-    if not program:
-        return []
-    query = [program, "--query-gpu=index,name,memory.total,memory.free", "--format=csv,noheader,nounits"]
-    try:
-        answer = subprocess.run(query, capture_output=True, text=True, timeout=PROBE_SECONDS, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return [device for row in csv.reader(answer.stdout.splitlines()) if (device := _nvidia_device(row))]
-
-
-def _nvidia_device(row: list[str]) -> Device | None:
-    try:
-        index, name, total, free = (cell.strip() for cell in row)
-        mebibyte = 2**20
-        return Device(
-            kind="cuda",
-            index=int(index),
-            name=name,
-            total_bytes=int(total) * mebibyte,
-            free_bytes=int(free) * mebibyte,
-        )
-    except ValueError:
-        return None  # "[N/A]" on boards without such a reading
-
-
-def _apple() -> list[Device]:
-    if sys.platform == "darwin" and platform.machine() == "arm64":
-        return [Device(kind="mps", index=0, name="Apple GPU")]
-    return []

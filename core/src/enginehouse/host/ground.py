@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from .clusters import Clusters
 from .planning import Plan
 from .plugins import PluginCensus
 from .rooms import Rooms
@@ -21,6 +22,7 @@ class Ground(msgspec.Struct, frozen=True):
 
     settings: Settings
     census: PluginCensus
+    clusters: Clusters
     store: Store
     routing: RoutingTable
     loading: asyncio.Semaphore

@@ -11,6 +11,7 @@ import msgspec
 
 from .adoption import adopt_workers
 from .autostart import Autostart
+from .clusters import Clusters
 from .contributions import Contributions
 from .deployments import Deployments
 from .environments.acts import Ground as EnvironmentGround
@@ -45,6 +46,7 @@ class House(msgspec.Struct, frozen=True):
 
     settings: Settings
     plugins: PluginCensus
+    clusters: Clusters
     installer: PluginInstaller
     deployments: Deployments
     routing: RoutingTable
@@ -73,7 +75,8 @@ async def open_house(settings: Settings, departure: Departure | None = None) -> 
     """Holds the home, loads plugins, opens the database, takes up what was declared.
 
     On the way out the workers run on under their lease and a later server adopts them, unless `departure` says
-    otherwise. Raises EnginehouseError: another server on this home, a home or database that cannot be used.
+    otherwise. Raises EnginehouseError: another server on this home, a home or database that cannot be used, a cluster
+    that is not there.
     """
     departure = departure or Departure()
     with held_home(settings.home, f"{settings.host}:{settings.port}"):
@@ -81,11 +84,12 @@ async def open_house(settings: Settings, departure: Departure | None = None) -> 
         clear_removed(settings.home)
         sweep(Shelf(settings.home))
         census = load_plugins(settings)
+        clusters = Clusters(census.contributions, settings.cluster)
         registrations = Registrations(census.contributions, settings.home)
         registrations.load()
         store = await open_store(settings.database_url)
         try:
-            ground = _ground(settings, census, store)
+            ground = _ground(settings, census, clusters, store)
             deployments = Deployments(ground)
             care = EnvironmentCare(
                 EnvironmentGround(census, settings),
@@ -94,7 +98,7 @@ async def open_house(settings: Settings, departure: Departure | None = None) -> 
                 ground.plan,
                 Works(settings.environment_seconds),
             )
-            declared, found = await adopt_workers(settings, store, await store.declared())
+            declared, found = await adopt_workers(settings, clusters, store, await store.declared())
             installer = PluginInstaller(settings, census, deployments)
             installer.sweep(found.plans.values())
             autostart = Autostart(store, deployments)
@@ -106,6 +110,7 @@ async def open_house(settings: Settings, departure: Departure | None = None) -> 
                     yield House(
                         settings=settings,
                         plugins=census,
+                        clusters=clusters,
                         installer=installer,
                         deployments=deployments,
                         routing=ground.routing,
@@ -124,27 +129,29 @@ async def open_house(settings: Settings, departure: Departure | None = None) -> 
             await store.close()
 
 
-def _ground(settings: Settings, census: PluginCensus, store: Store) -> Ground:
+def _ground(settings: Settings, census: PluginCensus, clusters: Clusters, store: Store) -> Ground:
     return Ground(
         settings=settings,
         census=census,
+        clusters=clusters,
         store=store,
         routing=RoutingTable(),
         loading=asyncio.Semaphore(LOADS_AT_ONCE),
-        plan=_Planner(census, settings),
-        rooms=Rooms(settings),
+        plan=_Planner(census, settings, clusters),
+        rooms=Rooms(settings, clusters.nodes),
     )
 
 
 class _Planner:
-    """Plans against this machine as it is at that moment."""
+    """Plans against the machine to run on as it is at that moment."""
 
-    def __init__(self, census: PluginCensus, settings: Settings) -> None:
+    def __init__(self, census: PluginCensus, settings: Settings, clusters: Clusters) -> None:
         self._census = census
         self._settings = settings
+        self._clusters = clusters
 
     async def __call__(self, request: LaunchRequest) -> Plan:
-        known = await gather_knowledge(self._census, self._settings, request)
+        known = await gather_knowledge(self._census, self._settings, self._clusters, request)
         plan = make_plan(request, known)
         memory = await asyncio.to_thread(estimate_plan, plan, known, self._settings.home)
         return msgspec.structs.replace(plan, memory=memory, code=code_of(plan, self._census))

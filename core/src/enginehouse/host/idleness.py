@@ -55,7 +55,7 @@ class Idleness:
 
     def workers(self) -> list[int]:
         """Process groups of its replicas."""
-        return [life.worker.hello.worker_pid for life in self._standing.crew.replicas if life.worker]
+        return [life.worker.pid for life in self._standing.crew.replicas if life.worker and life.worker.pid]
 
     async def evict(self, why: str) -> bool:
         """Unloads it, to make room for another, unless somebody has begun to use it; whether it is gone."""
@@ -101,7 +101,7 @@ class Idleness:
         for life in standing.crew.replicas:
             if not (life.sleeps and life.shall_sleep and life.worker):  # one that is falling asleep gets its turn
                 continue
-            held = await measure([life.worker.hello.worker_pid])
+            held = await measure([life.worker.pid] if life.worker.pid else [])
             needs = takes_to_wake(self._takes(life), held)
             try:
                 if needs.wished:

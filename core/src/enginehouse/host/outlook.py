@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from ..sdk import EngineSpec, Variant
+from .clusters import Clusters
 from .environment_need import Case as EnvironmentCase
 from .environment_outlook import EnvironmentOutlook, foresee_environment, requirement_states
 from .environments.acts import Ground, find_lock, makes, whole_need
@@ -56,9 +57,9 @@ class Outlook(msgspec.Struct, frozen=True, kw_only=True):
     fit: Fit
 
 
-async def foretell(request: LaunchRequest, census: PluginCensus, settings: Settings) -> Outlook:
+async def foretell(request: LaunchRequest, census: PluginCensus, settings: Settings, clusters: Clusters) -> Outlook:
     """What a launch would do. Nothing is written, fetched or started. Raises what the launch would raise."""
-    known = await gather_knowledge(census, settings, request)
+    known = await gather_knowledge(census, settings, clusters, request)
     plan = make_plan(request, known)
     outlook = await asyncio.to_thread(look_ahead, plan, known, settings.home)
     seen = await _with_lock(outlook.environment, plan, Ground(census, settings))

@@ -36,6 +36,7 @@ from .model_folders import family_from_folder, family_of_weights
 from .obstacles import Verdict, judge, likely_device
 from .options import check_options
 from .replica_config import parse_replica_config
+from .sites import Site
 
 PROJECTOR = "multimodal_projector"  # the wire's name for it
 NAMES_TO_READ = 8  # more names in an error are not read
@@ -51,6 +52,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     device: what the engine is told ("cuda", "mps", "cpu"). options: the engine's, checked.
     launcher: what builds the model, on an engine that leaves this to launchers.
     code: folders of plugins that were installed into the home and whose code the worker runs.
+    site: the cluster and the node of it that all its workers run on.
     """
 
     request: LaunchRequest
@@ -69,6 +71,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     launcher: LauncherSpec | None = None
     code: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    site: Site = Site()
 
     def devices_of(self, replica_id: int) -> tuple[str, ...]:
         """Labels of the devices of one replica; empty for the CPU."""
@@ -79,8 +82,8 @@ class Knowledge(msgspec.Struct, frozen=True):
     """What planning goes by: what plugins contribute, the machine, who chooses, what the server allows, what
     environments can be made of.
 
-    is_here: whether an address is one of the server's machine. drafted: the family of a hub's id that no plugin
-    knows; model_src: the hub to prefer where a model is on several.
+    site: where it will run; is_here: whether an address is that node's. drafted: the family of a hub's id that no
+    plugin knows; model_src: the hub to prefer where a model is on several.
     """
 
     contributions: Contributions
@@ -88,6 +91,7 @@ class Knowledge(msgspec.Struct, frozen=True):
     choose: Choose
     trust_remote_code: bool = False
     is_here: Callable[[str], bool] = is_this_machine
+    site: Site = Site()
     drafted: ModelFamily | None = None
     model_src: str = "auto"
     supply: Supply = Supply()
@@ -129,6 +133,7 @@ def make_plan(request: LaunchRequest, known: Knowledge) -> Plan:
         spread=tuple(tuple(device.label for device in place) for place in places) if devices else (),
         options=options,
         launcher=launcher,
+        site=known.site,
     )
 
 
@@ -340,15 +345,23 @@ def _launcher(
     return find_launcher(str(name), contributions.launchers)
 
 
-def _refuse_other_machines(request: LaunchRequest, known: Knowledge) -> None:
+def addresses_asked(request: LaunchRequest) -> tuple[str, ...]:
+    """The machines that a launch names."""
     given = [request.worker_ip] if isinstance(request.worker_ip, str) else request.worker_ip or []
     wished = [wish.worker_ip for wish in parse_replica_config(request.replica_config or ()) if wish.worker_ip]
-    for address in filter(None, (part.strip() for text in (*given, *wished) for part in text.split(","))):
+    return tuple(filter(None, (part.strip() for text in (*given, *wished) for part in text.split(","))))
+
+
+def _refuse_other_machines(request: LaunchRequest, known: Knowledge) -> None:
+    for address in addresses_asked(request):
         if not known.is_here(address):
-            raise BadRequest(
-                f"worker_ip names {address}, which is not this machine, and this server has no other. Leave it out.",
-                param="worker_ip",
-            )
+            raise BadRequest(f"worker_ip names {address}, {_not_there(known.site)} Leave it out.", param="worker_ip")
+
+
+def _not_there(site: Site) -> str:
+    if site == Site():
+        return "which is not this machine, and this server has no other."
+    return f"which is not the node {site.node} of the cluster {site.cluster}; all replicas of a model run on one node."
 
 
 def _refuse_unsupported(request: LaunchRequest, known: Knowledge) -> None:

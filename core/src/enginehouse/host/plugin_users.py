@@ -16,7 +16,8 @@ def plugins_in_worker(plan: Plan, contributions: Contributions) -> set[str]:
 
 
 def plugins_behind(plan: Plan, contributions: Contributions) -> set[str]:
-    """All without which the plan could not be made again: those, and who brings its family, type and source."""
+    """All without which the plan could not be made again: those, and who brings its family, type, source,
+    cluster."""
     owners, family = contributions.owners(), plan.family
     kind = family.model_type.lower()
     claims = [
@@ -25,6 +26,7 @@ def plugins_behind(plan: Plan, contributions: Contributions) -> set[str]:
         ("model_types", kind),
         ("sources", plan.source.partition(":")[0].lower()),
         ("provisioners", plan.environment.provisioner.lower()),
+        ("clusters", plan.site.cluster.lower()),
     ]
     return {owners[claim] for claim in claims if claim in owners}
 

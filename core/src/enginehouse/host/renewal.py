@@ -67,7 +67,7 @@ async def _replace(standing: Standing, around: Around, place: Place, plan: Plan)
         worker = understudy.replica.worker
         if worker is None:
             raise LaunchFailed(f"The new worker of replica {place.replica_id} died before its first request.")
-        await try_worker(worker.order.socket, standing.uid, plan.tasks)
+        await try_worker(worker.address, standing.uid, plan.tasks)
         if standing.stopping:
             raise Cancelled(f"{standing.uid!r} was ended while it was renewed.")
     except BaseException:  # also when cancelled: no worker stays that nobody asks

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from ..sdk import EnginehouseError, FetchProgress, Health, LaunchFailed, Step, WorkerOrder
+from .clusters import Clusters
 from .environments.carriers import with_carried
 from .environments.needs import KeptLock
 from .environments.provider import Grant, Wish, provide_environment
@@ -24,7 +25,7 @@ from .routing import Replica
 from .settings import Settings
 from .views import Event, ReplicaView, Status
 from .weights import fetch_weights
-from .worker import Worker, describe_exit, start_worker
+from .worker import Worker, start_worker
 
 STEADY_SECONDS = 60.0  # a worker that was ready for so long did not fail for the reason of the one before
 LONGEST_PAUSE = 60.0  # between restarts: long enough to cost nothing, short enough to come back soon
@@ -50,6 +51,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     lock that it runs with from now on."""
 
     census: PluginCensus
+    clusters: Clusters
     settings: Settings
     loading: asyncio.Semaphore
     note: Callable[[Event], None]
@@ -120,12 +122,13 @@ class ReplicaLife:
             replica_id=self.assignment.replica_id,
             worker_id=worker.order.worker_id if worker else None,
             status=self.status,
-            pid=worker.hello.worker_pid if worker else None,
-            socket=worker.order.socket if worker else None,
+            pid=worker.pid if worker else None,
+            address=worker.address if worker else None,
+            node=self.assignment.plan.site.node,
             restarts=self.restarts,
             progress=self.progress,
             stage=self.stage,
-            started_ts=worker.hello.started_at if worker else None,
+            started_ts=worker.started_at if worker else None,
             error=self.error,
             downloads=tuple(self.downloads.values()),
             devices=self.assignment.plan.devices_of(self.assignment.replica_id),
@@ -159,7 +162,7 @@ class ReplicaLife:
             self._turned.clear()
             try:
                 if worker.ended.done():
-                    reason = describe_exit(worker.ended.result())
+                    reason = worker.ended.result().tell()
                     if not self.sleeps and not self.shall_sleep:
                         return reason
                     raise Overslept(reason)
@@ -180,7 +183,7 @@ class ReplicaLife:
             raise Overslept(error.message) from error
         self.sleeps = to_sleep
         if to_sleep:
-            self._note("INFO", f"Replica {self.assignment.replica_id} sleeps, process {worker.hello.worker_pid}.")
+            self._note("INFO", f"Replica {self.assignment.replica_id} sleeps, {worker.where}.")
             self._at("ASLEEP", "asleep", 1.0)
         else:
             self._be_ready(worker, "awake")
@@ -205,16 +208,16 @@ class ReplicaLife:
 
     async def _start(self, attempt: Attempt) -> Worker:
         plan = self.assignment.plan
-        contributions, home = self._around.census.contributions, self._around.settings.home
+        contributions, settings = self._around.census.contributions, self._around.settings
         with attempt.phase("weights"):
-            weights = await fetch_weights(plan.source, contributions, home, self._downloading)
+            weights = await fetch_weights(plan.source, contributions, settings.home, self._downloading)
         with attempt.phase("environment"):
             granted = await self._provide(plan)
         workshop = Workshop(weights=weights, environment=granted.environment, former=self._former)
-        order = prepare_worker(self.assignment, workshop, contributions, self._around.settings)
+        order = prepare_worker(self.assignment, workshop, contributions, settings)
         try:
             with attempt.phase("start"):
-                return await start_worker(order)
+                return await start_worker(order, plan.site, self._around.clusters, settings.launch_seconds)
         except BaseException:  # also when cancelled: no folder stays without a worker
             remove_worker(order)
             raise
@@ -252,12 +255,11 @@ class ReplicaLife:
                 raise LaunchFailed(f"It was not ready after {seconds:g} s (ENGINEHOUSE_LAUNCH_SECONDS).")
             await asyncio.wait({worker.ended}, timeout=pause)
             pause = min(pause * 1.25, LAST_KNOCK)
-        raise LaunchFailed(describe_exit(worker.ended.result()))
+        raise LaunchFailed(worker.ended.result().tell())
 
     def _be_ready(self, worker: Worker, how: str) -> None:
-        order = worker.order
-        self.route = Replica(order.worker_id, self.assignment.replica_id, order.socket)
-        self._note("INFO", f"Replica {self.assignment.replica_id} is {how}, process {worker.hello.worker_pid}.")
+        self.route = Replica(worker.order.worker_id, self.assignment.replica_id, worker.address)
+        self._note("INFO", f"Replica {self.assignment.replica_id} is {how}, {worker.where}.")
         self._at("READY", "ready", 1.0)
 
     async def _pause(self, failures: int, reason: str) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple, Protocol
 
-from ..sdk import LaunchFailed
-from .devices import look_at_machine
-from .footprint import groups_bytes, machine_memory
+from ..sdk import LaunchFailed, Node
+from ..sdk.this_machine import machine_memory
+from .footprint import groups_bytes
 from .ledger import MACHINE, Holding, Pools, Room, make_room
 from .planning import Plan
 from .routing import RETRY_AFTER_SECONDS
@@ -56,10 +56,14 @@ class Holder(Protocol):
 
 
 class Rooms:
-    """The memory of this machine, as its deployments share it. One is let in after the other."""
+    """The memory of this machine, as its deployments share it. One is let in after the other.
 
-    def __init__(self, settings: Settings) -> None:
+    nodes: looks at the cluster's machines, of which one may be this.
+    """
+
+    def __init__(self, settings: Settings, nodes: Callable[[], Awaitable[tuple[Node, ...]]]) -> None:
         self._settings = settings
+        self._nodes = nodes
         self._holders: dict[str, Holder] = {}
         self._granted: dict[str, Grant] = {}
         self._lock = asyncio.Lock()
@@ -134,8 +138,8 @@ class Rooms:
             left = self._settings.memory_bytes - sum(holding.takes.get(MACHINE, 0) for holding in holdings)
             free[MACHINE] = left if free[MACHINE] is None else min(left, free[MACHINE] or 0)
         if set(need) - {MACHINE}:
-            look = await asyncio.to_thread(look_at_machine)
-            free |= {device.label: device.free_bytes for device in look.devices if device.free_bytes}
+            here = [device for node in await self._nodes() if not node.address for device in node.devices]
+            free |= {device.label: device.free_bytes for device in here if device.free_bytes}
         granted = self._outstanding(holdings)
         return {pool: None if size is None else size - granted[pool] for pool, size in free.items()}
 
@@ -156,7 +160,9 @@ async def measure(leaders: list[int]) -> int:
 
 
 def takes_of(plan: Plan, devices: tuple[str, ...], footprint: int | None) -> Takes:
-    """What one replica of a plan takes. footprint: what one was measured to take of the machine's memory."""
+    """What one replica of a plan takes of this machine. footprint: what one was measured to take of its memory."""
+    if not plan.site.here:
+        return Takes({}, {})
     estimate = plan.memory
     weights = estimate.components.get(WEIGHTS, 0) if estimate else 0
     total = estimate.total if estimate else 0

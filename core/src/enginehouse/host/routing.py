@@ -18,15 +18,15 @@ RETRY_AFTER_SECONDS = 5  # a model of ordinary size loads in seconds; a client t
 
 
 class Replica(msgspec.Struct, eq=False):
-    """One ready worker. in_flight: requests that the gateway has with it now; the relay counts.
+    """One ready worker. address: the path of a Unix socket, or host:port.
 
-    used: when the last one ended, or the worker became ready (monotonic seconds). turns: who waits for a request
-    to end, where their number is limited.
+    in_flight: requests that the gateway has with it now; the relay counts. used: when the last one ended, or the
+    worker became ready (monotonic seconds). turns: who waits for a request to end, where their number is limited.
     """
 
     worker_id: str
     replica_id: int
-    socket: str
+    address: str
     in_flight: int = 0
     used: float = msgspec.field(default_factory=time.monotonic)
     turns: Turns | None = None
@@ -106,6 +106,10 @@ class RoutingTable:
 
     def get(self, model_uid: str) -> Route | None:
         return self._routes.get(model_uid)
+
+    def addresses(self) -> set[str]:
+        """Of all workers that answer now."""
+        return {replica.address for route in self._routes.values() for replica in route.replicas}
 
     def ready(self) -> list[str]:
         """Uids that answer now."""

@@ -22,6 +22,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything about a server that is decided before it starts.
 
     home: state, logs, workers; ENGINEHOUSE_HOME. database: SQLAlchemy URL; ENGINEHOUSE_DATABASE.
+    cluster: where new workers are started, of those that plugins bring; ENGINEHOUSE_CLUSTER.
     lease_seconds: workers live so long without a server; ENGINEHOUSE_LEASE_SECONDS.
     drain_seconds: running requests get so long to end when a worker is stopped; ENGINEHOUSE_DRAIN_SECONDS.
     retire_seconds: requests on a replica that is scaled away get so long to end; ENGINEHOUSE_RETIRE_SECONDS.
@@ -61,6 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = DEFAULT_PORT
     database: str = ""
+    cluster: str = "local"
     lease_seconds: float = 600.0
     drain_seconds: float = 30.0
     retire_seconds: float = 600.0

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from ..sdk import TASKS, LaunchFailed
+from .lines import open_line
 
 SMOKE_SECONDS = 120.0  # a first request compiles and warms up; a model that takes longer for one token is not well
 ANSWER_BYTES = 16 * 2**20  # a vector of any model is far below
@@ -21,7 +22,7 @@ _BODIES: dict[str, dict[str, Any]] = {
 }
 
 
-async def try_worker(socket: str, model_uid: str, tasks: tuple[str, ...]) -> None:
+async def try_worker(address: str, model_uid: str, tasks: tuple[str, ...]) -> None:
     """Asks a worker for the first of its tasks that a request without a file can ask for; none: being ready must do.
 
     Raises LaunchFailed with what it answered.
@@ -32,7 +33,7 @@ async def try_worker(socket: str, model_uid: str, tasks: tuple[str, ...]) -> Non
     body = msgspec.json.encode({"model": model_uid, **_BODIES[task]})
     try:
         async with asyncio.timeout(SMOKE_SECONDS):
-            status, answer = await _post(socket, TASKS[task].route, body)
+            status, answer = await _post(address, TASKS[task].route, body)
     except TimeoutError:
         raise LaunchFailed(f"The new worker did not answer {TASKS[task].route} in {SMOKE_SECONDS:g} s.") from None
     except (OSError, ValueError) as error:
@@ -44,9 +45,9 @@ async def try_worker(socket: str, model_uid: str, tasks: tuple[str, ...]) -> Non
         raise LaunchFailed(f"The new worker answered {status} to a first request of {TASKS[task].route}: {shown}")
 
 
-async def _post(socket: str, path: str, body: bytes) -> tuple[int, bytes]:
+async def _post(address: str, path: str, body: bytes) -> tuple[int, bytes]:
     """Status and body. HTTP/1.0, so that the answer ends with the connection."""
-    reader, writer = await asyncio.open_unix_connection(socket)
+    reader, writer = await open_line(address)
     try:
         head = f"POST {path} HTTP/1.0\r\nhost: worker\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
         writer.write(head.encode() + b"\r\n\r\n" + body)

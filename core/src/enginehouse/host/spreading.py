@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import cycle, islice
 
-from .devices import Device
+from ..sdk import Device
 
 Places = tuple[tuple[Device, ...], ...]
 

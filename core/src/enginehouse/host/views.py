@@ -14,15 +14,16 @@ Status = Literal["CREATING", "LOADING", "READY", "RESTARTING", "ERROR", "TERMINA
 
 
 class ReplicaView(msgspec.Struct, frozen=True, kw_only=True):
-    """One replica. replica_uid: what somebody called it; socket: its worker's own HTTP address; restarts: since it
-    was last launched on purpose; downloads: the files it fetches or fetched; devices: labels of its own, none on the
-    CPU."""
+    """One replica. replica_uid: what somebody called it; address: of its worker's own HTTP, the path of a Unix socket
+    or host:port; node: where it runs; restarts: since it was last launched on purpose; downloads: the files it fetches
+    or fetched; devices: labels of its own, none on the CPU."""
 
     replica_id: int
     worker_id: str | None
     status: Status
     pid: int | None = None
-    socket: str | None = None
+    address: str | None = None
+    node: str | None = None
     restarts: int = 0
     progress: float = 0.0
     stage: str = ""

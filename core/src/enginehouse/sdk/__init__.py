@@ -5,6 +5,7 @@ Needs the standard library, msgspec and pluggy, nothing else.
 
 from .asks import Asks
 from .chat import ChatChunk, ChatCompletion, ChatRequest, Message, Tool, Usage
+from .clusters import Cluster, ClusterSpec, WorkerHandle
 from .completions import Completion, CompletionRequest
 from .constraints import Constraint, ConstraintKind
 from .embeddings import EmbeddingAnswer, EmbeddingRequest, EmbedRequest, Vectors
@@ -45,6 +46,7 @@ from .hooks import hookimpl, hookspec
 from .launchers import LauncherSpec
 from .memory import EstimateMemory, MemoryFacts
 from .model_types import Example, ModelType, TaskExample
+from .nodes import Device, Node
 from .open_structs import gather_rest, is_open
 from .parsers import Parser, ParserSpec, ReasoningPart, TextPart, ToolCallPart
 from .provisioners import (
@@ -88,6 +90,8 @@ __all__ = [
     "ChatChunk",
     "ChatCompletion",
     "ChatRequest",
+    "Cluster",
+    "ClusterSpec",
     "Completion",
     "CompletionRequest",
     "Conflict",
@@ -98,6 +102,7 @@ __all__ = [
     "ConvertIdsRequest",
     "DetokenizeAnswer",
     "DetokenizeRequest",
+    "Device",
     "EmbedRequest",
     "EmbeddingAnswer",
     "EmbeddingEngine",
@@ -129,6 +134,7 @@ __all__ = [
     "ModelFamily",
     "ModelNotFound",
     "ModelType",
+    "Node",
     "NotAllowed",
     "NotReady",
     "NotSupported",
@@ -175,6 +181,7 @@ __all__ = [
     "Vectors",
     "VirtualEnvironment",
     "Weights",
+    "WorkerHandle",
     "WorkerLost",
     "WorkerOrder",
     "gather_rest",

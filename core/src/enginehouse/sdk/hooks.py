@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
+    from .clusters import ClusterSpec
     from .engines import EngineSpec
     from .families import ModelFamily, Variant
     from .launchers import LauncherSpec
@@ -68,6 +69,12 @@ def enginehouse_provisioners() -> Iterable[ProvisionerSpec]:
 @hookspec
 def enginehouse_parsers() -> Iterable[ParserSpec]:
     """Tool-call and reasoning parsers, named by string. Called once, when the server starts."""
+    return ()
+
+
+@hookspec
+def enginehouse_clusters() -> Iterable[ClusterSpec]:
+    """Places where workers can run, their class named by string. Called once, when the server starts."""
     return ()
 
 

@@ -29,6 +29,14 @@ USAGE_COMMENT = b": usage "
 """Begins the comment after the last event of a stream that was asked so; the same numbers follow."""
 
 
+LAST_WORDS = 3  # lines of a worker's output that tell how it ended
+_TOLD = {
+    "stopped": "It was stopped.",
+    "lease": "Its lease ran out: no server renewed it.",
+    "unclaimed": "No server claimed it.",
+}
+
+
 class TaskOrder(msgspec.Struct, frozen=True, kw_only=True):
     """A task that a plugin brings, as the runner needs it. request: "module:name" of the struct of its body."""
 
@@ -126,3 +134,13 @@ class ExitRecord(msgspec.Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
     log_tail: tuple[str, ...] = ()
     at: float = 0.0
+
+    def tell(self) -> str:
+        """One sentence for people."""
+        if self.failure:
+            return self.failure.message
+        if self.cause in _TOLD:
+            return _TOLD[self.cause]
+        how = f"was ended by {self.signal}" if self.signal else f"ended by itself with status {self.code}"
+        tail = [line for line in self.log_tail if line.strip()][-LAST_WORDS:]
+        return f"The worker {how}." + (f" It last said: {' | '.join(tail)}" if tail else "")

@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from ..host.admission import Admission
 from ..host.audit import AuditLog
 from ..host.house import House
+from ..host.machine_load import LoadWatch
 from ..sdk import AUXILIARY, TASKS, Task
 from . import (
     abort,
@@ -63,7 +64,7 @@ class Application:
         if traces is not None:
             house.deployments.load_listeners.append(traces.tell)
         self._tasks = TaskRoutes(house.catalog)
-        self.rest = _build_rest(Grounds(house, meters, self.stopping), self.relay)
+        self.rest = _build_rest(Grounds(house, meters, self.stopping, LoadWatch(house.clusters.nodes)), self.relay)
         self.audit = AuditLog(house.settings.home)
         self._gate = Gate(self._serve, Rules(self.rest.routes, self._tasks), house.keys, self.audit)
 

@@ -109,7 +109,7 @@ def _describe_replica(view: DeploymentView, replica: ReplicaView) -> Json:
         "replica_model_uid": _replica_uid(view, replica),
         "replica_uid": replica.replica_uid or replica.worker_id,
         "worker_address": None,
-        "model_address": _socket(replica),
+        "model_address": _worker_address(replica),
         "accelerators": _accelerators(replica.devices),
         "gpu_idx": [int(index) for index in _accelerators(replica.devices) if index.isdigit()],
         "status": replica.status,
@@ -157,12 +157,14 @@ def _version(facts: Json) -> str | None:
     return None if None in parts else "{}--{}B--{}--{}".format(*parts)
 
 
-def _socket(replica: ReplicaView) -> str | None:
-    return f"unix:{replica.socket}" if replica.socket else None
+def _worker_address(replica: ReplicaView) -> str | None:
+    """With "unix:" before the path of a socket."""
+    address = replica.address
+    return f"unix:{address}" if address and address.startswith("/") else address
 
 
 def _address(view: DeploymentView) -> str | None:
-    ready = (_socket(replica) for replica in view.replicas if replica.status == "READY")
+    ready = (_worker_address(replica) for replica in view.replicas if replica.status == "READY")
     return next(ready, None)
 
 

@@ -45,7 +45,7 @@ Verdicts = dict[str, list[dict[str, Any]] | str]
 @needs("read")
 async def list_engines(house: TheHouse) -> Response:
     """Each with its launch options as a JSON schema, and what it needs that is or is not installed."""
-    known = await gather_knowledge(house.plugins, house.settings)
+    known = await gather_knowledge(house.plugins, house.settings, house.clusters)
     return answer({"engines": [offer_of(engine, known.machine) for engine in known.contributions.engines]})
 
 
@@ -86,5 +86,5 @@ async def _query(house: TheHouse, model_type: str | None, model_name: str, enabl
     kind = house.catalog.model_type(family.model_type) if family else None
     if family is None or (kind is not None and not kind.names_engines):
         return answer(None)
-    known = await gather_knowledge(house.plugins, house.settings)
+    known = await gather_knowledge(house.plugins, house.settings, house.clusters)
     return answer(engines_for(family, known.place, enable_virtual_env))

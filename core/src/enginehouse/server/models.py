@@ -77,7 +77,7 @@ async def launch_model(
     if dry_run:
         note_act(request, "foretell_launch")
         house = grounds.house
-        outlook = await foretell(launch, house.plugins, house.settings)
+        outlook = await foretell(launch, house.plugins, house.settings, house.clusters)
         return answer(describe_outlook(outlook, await house.deployments.evicts(outlook.plan)))
     wait = wish_to_wait(body) if wait_ready is None else wait_ready
     uid = await grounds.house.deployments.launch(launch)

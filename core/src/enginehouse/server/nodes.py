@@ -1,4 +1,5 @@
-"""Routes about the machines that models run on. There is one: the server's own, which is supervisor and worker."""
+"""Routes about the machines that models run on: the nodes of the server's cluster. Where that is the server's own
+machine it is supervisor and worker."""
 
 from __future__ import annotations
 
@@ -6,19 +7,22 @@ import signal
 import time
 from typing import Any, Literal
 
+import msgspec
 from fastapi import APIRouter, Request
 from pydantic import ConfigDict, Field
 from starlette.background import BackgroundTask
 from starlette.responses import Response
 
-from ..host.machine_load import Accelerator, MachineLoad
+from ..host.views import DeploymentView
+from ..sdk import Device
+from ..sdk import Node as Machine
 from . import describe
 from .callers import visible
 from .permissions import needs
 from .schemas import Open
 from .surface import Grounds, TheGrounds, TheHouse, answer
 
-REPORTS_LEFT = 5  # missed reports after which a node would be given up; the server's own machine misses none
+REPORTS_LEFT = 5  # missed reports after which a node would be given up; those that a cluster names miss none
 
 router = APIRouter(tags=["server"])
 
@@ -94,24 +98,28 @@ async def status(request: Request, grounds: TheGrounds) -> Response:
     """Figures of at most a second ago; of the models those that the caller's key may use. `usage` and `gpu_util` are
     parts of 1; memory is in bytes."""
     load = await grounds.load.load()
-    node = {"update_time": load.ts, "failure_remaining_count": REPORTS_LEFT, "status": _figures(load)}
+    workers = {
+        _address(node, request): {
+            "update_time": load.ts,
+            "failure_remaining_count": REPORTS_LEFT,
+            "status": _figures(node),
+        }
+        for node in load.nodes
+    }
     models = {view.model_uid: view.status for view in visible(grounds.house)}
     uptime = int(time.time() - grounds.started)
-    return answer({"uptime": uptime, "workers": {address_of(request): node}, "models": models})
+    return answer({"uptime": uptime, "workers": workers, "models": models})
 
 
 @router.get(
     "/v1/workers", response_model=list[WorkerModels], operation_id="list_workers", summary="Machines, with their models"
 )
 @needs("admin")
-async def list_workers(request: Request, house: TheHouse) -> Response:
+async def list_workers(request: Request, grounds: TheGrounds) -> Response:
     """Of each model every replica, whatever its state."""
-    models = {
-        f"{view.model_uid}-rep{replica.replica_id}": describe.describe_model(view)
-        for view in house.deployments.views()
-        for replica in view.replicas
-    }
-    return answer([{"work-ip": address_of(request), "models": models}])
+    nodes = (await grounds.load.load()).nodes
+    views = grounds.house.deployments.views()
+    return answer([{"work-ip": _address(node, request), "models": _models_on(node, nodes, views)} for node in nodes])
 
 
 @router.get(
@@ -132,11 +140,13 @@ async def get_supervisor(request: Request) -> Response:
 async def get_cluster_info(
     request: Request, grounds: TheGrounds, detailed: bool = False, include_routers: bool = False
 ) -> Response:
-    """One machine has both roles; its accelerators count for the worker. There are no token routers to include."""
-    load = await grounds.load.load()
-    roles: tuple[tuple[str, tuple[Accelerator, ...]], ...] = (("Supervisor", ()), ("Worker", load.accelerators))
-    address = address_of(request)
-    return answer([_info(role, address, load, accelerators, detailed) for role, accelerators in roles])
+    """The server directs, and each node is a worker: of one machine both. Accelerators count for the worker. There are
+    no token routers to include."""
+    nodes = (await grounds.load.load()).nodes
+    here = next((node for node in nodes if not node.address), Machine(name=""))
+    infos = [_info("Supervisor", address_of(request), msgspec.structs.replace(here, devices=()), detailed)]
+    infos += [_info("Worker", _address(node, request), node, detailed) for node in nodes]
+    return answer(infos)
 
 
 @router.get(
@@ -144,7 +154,7 @@ async def get_cluster_info(
 )
 @needs("read")
 async def count_devices(grounds: TheGrounds) -> Response:
-    return answer(len((await grounds.load.load()).accelerators))
+    return answer(sum(len(node.devices) for node in (await grounds.load.load()).nodes))
 
 
 @router.get(
@@ -192,52 +202,67 @@ def address_of(request: Request) -> str:
     return f"{named}:{port}" if port else named
 
 
-def _figures(load: MachineLoad) -> dict[str, dict[str, Any]]:
-    cpu = {
-        "usage": load.busy,
-        "total": load.cpus,
-        "memory_used": _used(load),
-        "memory_available": load.free_bytes,
-        "memory_total": load.total_bytes,
-    }
-    return {"cpu": cpu, **{f"gpu-{one.device.index}": _gpu_figures(one) for one in load.accelerators}}
+def _address(node: Machine, request: Request) -> str:
+    """Where callers know it: its own address, or, of the server's machine, the one that they reached."""
+    return node.address or address_of(request)
 
 
-def _gpu_figures(one: Accelerator) -> dict[str, Any]:
-    total, free = one.device.total_bytes, one.device.free_bytes
+def _models_on(node: Machine, nodes: tuple[Machine, ...], views: list[DeploymentView]) -> dict[str, dict[str, Any]]:
+    """What runs there; what runs on none of the nodes, as of a cluster that was chosen before, is the first one's."""
+    names = {one.name for one in nodes}
     return {
-        "name": one.device.name,
+        f"{view.model_uid}-rep{replica.replica_id}": describe.describe_model(view)
+        for view in views
+        for replica in view.replicas
+        if replica.node == node.name or (node is nodes[0] and replica.node not in names)
+    }
+
+
+def _figures(node: Machine) -> dict[str, dict[str, Any]]:
+    cpu = {
+        "usage": node.busy,
+        "total": node.cpus,
+        "memory_used": _used(node),
+        "memory_available": node.free_bytes,
+        "memory_total": node.total_bytes,
+    }
+    return {"cpu": cpu, **{f"gpu-{device.index}": _gpu_figures(device) for device in node.devices}}
+
+
+def _gpu_figures(device: Device) -> dict[str, Any]:
+    total, free = device.total_bytes, device.free_bytes
+    return {
+        "name": device.name,
         "mem_total": total,
         "mem_free": free,
         "mem_used": total - free,
         "mem_usage": round((total - free) / total, 4) if total else None,
-        "gpu_util": one.busy,
+        "gpu_util": device.busy,
     }
 
 
-def _info(
-    role: str, address: str, load: MachineLoad, accelerators: tuple[Accelerator, ...], detailed: bool
-) -> dict[str, Any]:
+def _info(role: str, address: str, node: Machine, detailed: bool) -> dict[str, Any]:
     info = {
         "node_type": role,
         "ip_address": address,
-        "gpu_count": len(accelerators),
-        "gpu_vram_total": sum(one.device.total_bytes for one in accelerators),
+        "gpu_count": len(node.devices),
+        "gpu_vram_total": sum(device.total_bytes for device in node.devices),
     }
     if not detailed:
         return info
-    busy = [one.busy for one in accelerators if one.busy is not None]
+    busy = [device.busy for device in node.devices if device.busy is not None]
+    idle = None if node.busy is None or node.cpus is None else round(node.cpus * (1 - node.busy), 2)
     return {
         **info,
-        "cpu_count": load.cpus,
-        "cpu_available": None if load.busy is None else round(load.cpus * (1 - load.busy), 2),
-        "mem_total": load.total_bytes,
-        "mem_used": _used(load),
-        "mem_available": load.free_bytes,
-        "gpu_vram_available": sum(one.device.free_bytes for one in accelerators),
+        "cpu_count": node.cpus,
+        "cpu_available": idle,
+        "mem_total": node.total_bytes,
+        "mem_used": _used(node),
+        "mem_available": node.free_bytes,
+        "gpu_vram_available": sum(device.free_bytes for device in node.devices),
         "gpu_utilization": round(sum(busy) / len(busy), 4) if busy else None,
     }
 
 
-def _used(load: MachineLoad) -> int | None:
-    return None if load.total_bytes is None or load.free_bytes is None else load.total_bytes - load.free_bytes
+def _used(node: Machine) -> int | None:
+    return None if node.total_bytes is None or node.free_bytes is None else node.total_bytes - node.free_bytes

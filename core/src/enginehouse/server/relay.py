@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from time import perf_counter
 from typing import Any, NamedTuple, Protocol
 
@@ -220,7 +219,7 @@ class Relay:
             if trace is not None:
                 trace.asks(replica)
             try:
-                answer, first = await self._pool(replica.socket).ask(request.head(more), request.body)
+                answer, first = await self._pool(replica.address).ask(request.head(more), request.body)
             except WorkerGone as gone:
                 replica.release()
                 tried.append(replica.worker_id)
@@ -242,12 +241,13 @@ class Relay:
                 raise _lost(request.model, "It was the only one.") from error
             raise
 
-    def _pool(self, socket: str) -> Pool:
-        pool = self._pools.get(socket)
+    def _pool(self, address: str) -> Pool:
+        pool = self._pools.get(address)
         if pool is None:
-            # A new worker is the moment to forget those that are gone; their folders went with them.
-            self._pools = {path: kept for path, kept in self._pools.items() if os.path.exists(path)}  # noqa: PTH110
-            pool = self._pools[socket] = Pool(socket)
+            # A new worker is the moment to forget those that are gone; what they still answer is not cut off.
+            there = self._routing.addresses()
+            self._pools = {one: kept for one, kept in self._pools.items() if one in there}
+            pool = self._pools[address] = Pool(address)
         return pool
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from ..host.placement import parse_place
@@ -14,6 +14,8 @@ from . import describe, schemas
 from .models import finish, known, read_json
 from .permissions import needs
 from .surface import Grounds, TheGrounds, TheHouse, answer, errors
+
+MOST_LINES = 10_000  # a log holds ten megabytes; who wants more of it reads the file
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
@@ -79,6 +81,24 @@ async def remove_replica(uid: str, replica_id: int, house: TheHouse) -> Response
     with known():
         left = await finish(house.deployments.remove_replica(uid, replica_id))
     return answer({"remaining_replicas": left})
+
+
+@router.get(
+    "/{uid:text}/replicas/{replica_id:int}/logs",
+    response_model=schemas.ReplicaLogs,
+    operation_id="get_replica_logs",
+    summary="What the worker of a replica printed last",
+    responses=errors(e400="There is no such model, or the replica has no worker.", e503="Its cluster cannot read it."),
+)
+@needs("admin")
+async def get_replica_logs(
+    uid: str, replica_id: int, house: TheHouse, lines: Annotated[int, Query(ge=1, le=MOST_LINES)] = 200
+) -> Response:
+    """The last `lines` of its stdout and stderr, oldest first. The log goes with the worker: of one that has died, the
+    model's events say why."""
+    with known():
+        told = await house.deployments.logs(uid, replica_id, lines)
+    return answer({"replica_id": replica_id, "lines": told})
 
 
 async def until_added(grounds: Grounds, uid: str, replica_id: int) -> None:

@@ -65,6 +65,11 @@ class AddedReplica(Open):
     worker_address: str | None
 
 
+class ReplicaLogs(Open):
+    replica_id: int
+    lines: list[str]
+
+
 class RemainingReplicas(Open):
     remaining_replicas: int
 

@@ -26,8 +26,8 @@ class Grounds(msgspec.Struct, frozen=True):
     house: House
     meters: Meters
     stopping: asyncio.Event
+    load: LoadWatch
     started: float = msgspec.field(default_factory=time.time)
-    load: LoadWatch = msgspec.field(default_factory=LoadWatch)
 
 
 async def _house(request: Request) -> House:

@@ -1,4 +1,4 @@
-"""HTTP/1.1 to workers over Unix sockets: pooled connections, and answers read as they arrive.
+"""HTTP/1.1 to workers: pooled connections, and answers read as they arrive.
 
 Only what a gateway needs: one POST after another on a connection, no redirects, cookies or encodings.
 Grammar and framing are llhttp's (through httptools); this module holds connections and hands bytes on.
@@ -12,6 +12,8 @@ import time
 from collections import deque
 
 import httptools
+
+from ..host.lines import read_address
 
 CONNECT_SECONDS = 5.0  # a Unix socket answers at once; a full backlog clears as fast as the worker accepts
 BACKLOG_PAUSE = 0.005  # between knocks at a full backlog, for which a Unix socket has no queue to wait in
@@ -192,11 +194,12 @@ class Connection(asyncio.Protocol):
 
 
 class Pool:
-    """Connections to one worker. Grows with the requests in flight; the last one given back is used first."""
+    """Connections to one worker, at the path of a Unix socket or host:port. Grows with the requests in flight; the
+    last one given back is used first."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, address: str) -> None:
         self.loop = asyncio.get_running_loop()
-        self._path = path
+        self._place = read_address(address)
         self._idle: deque[Connection] = deque()
 
     async def ask(self, head: bytes, body: bytes) -> tuple[Answer, bytes]:
@@ -238,7 +241,10 @@ class Pool:
     async def _connect(self) -> Connection:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                while (connected := _connected(self._path)) is None:  # noqa: ASYNC110 - nothing tells of room
+                if not isinstance(self._place, str):
+                    _, connection = await self.loop.create_connection(lambda: Connection(self), *self._place)
+                    return connection
+                while (connected := _connected(self._place)) is None:  # noqa: ASYNC110 - nothing tells of room
                     await asyncio.sleep(BACKLOG_PAUSE)
                 _, connection = await self.loop.create_unix_connection(lambda: Connection(self), sock=connected)
                 return connection

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
+from ..host.lines import open_line
 from ..host.views import DeploymentView
 
 SCRAPE_SECONDS = 1.0  # a worker answers in milliseconds; one that cannot must not keep the others' from being seen
@@ -21,11 +22,11 @@ _REQUEST = b"GET /metrics HTTP/1.0\r\nHost: worker\r\n\r\n"
 
 
 class Source(NamedTuple):
-    """One ready worker. socket: the path of its Unix socket."""
+    """One ready worker. address: the path of its Unix socket, or host:port."""
 
     model: str
     replica: str
-    socket: str
+    address: str
 
 
 class Page(NamedTuple):
@@ -46,10 +47,10 @@ class _Fixed(Collector):
 def ready_workers(views: Iterable[DeploymentView]) -> list[Source]:
     """Those that answer now."""
     return [
-        Source(view.model_uid, str(replica.replica_id), replica.socket)
+        Source(view.model_uid, str(replica.replica_id), replica.address)
         for view in views
         for replica in view.replicas
-        if replica.status == "READY" and replica.socket
+        if replica.status == "READY" and replica.address
     ]
 
 
@@ -77,14 +78,14 @@ def render(own: Iterable[Metric], pages: Iterable[Page]) -> bytes:
 async def _read_page(source: Source) -> Page:
     try:
         async with asyncio.timeout(SCRAPE_SECONDS):
-            return Page(source, await _get(source.socket))
+            return Page(source, await _get(source.address))
     except (OSError, TimeoutError, ValueError):
         return Page(source, None)
 
 
-async def _get(socket: str) -> str:
+async def _get(address: str) -> str:
     """The page. Raises OSError, ValueError. HTTP/1.0, so that the answer ends with the connection."""
-    reader, writer = await asyncio.open_unix_connection(socket)
+    reader, writer = await open_line(address)
     try:
         writer.write(_REQUEST)
         answer = bytearray()

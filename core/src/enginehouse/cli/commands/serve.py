@@ -19,6 +19,7 @@ import click
     "--home", type=click.Path(file_okay=False), help="Folder of state, logs and workers.  [default: ~/.enginehouse]"
 )
 @click.option("--database", metavar="URL", help="SQLAlchemy URL of the state.  [default: SQLite in the home]")
+@click.option("--cluster", metavar="NAME", help="Where new workers are started.  [default: local]")
 @click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),

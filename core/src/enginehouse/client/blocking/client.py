@@ -51,6 +51,7 @@ class Client:
     cancel_launch_model = _method(models.cancel_launch_model)
     abort_request = _method(models.abort_request)
     list_model_events = _method(models.list_model_events)
+    get_replica_logs = _method(models.get_replica_logs)
     get_instance_info = _method(models.get_instance_info)
 
     register_model = _method(registrations.register_model)

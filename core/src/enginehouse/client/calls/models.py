@@ -159,6 +159,17 @@ def abort_request(model_uid: str, request_id: str, block_duration: int = 30) -> 
     )
 
 
+def get_replica_logs(model_uid: str, replica_id: int = 0, lines: int = 200) -> Call[list[str]]:
+    """The last lines that a replica's worker printed."""
+    return Call(
+        action="read the log",
+        method="GET",
+        path=_model(model_uid, "replicas", str(replica_id), "logs"),
+        query={"lines": str(lines)},
+        decode=lambda answer: [str(line) for line in answer["lines"]],
+    )
+
+
 def list_model_events(model_uid: str) -> Call[list[Json]]:
     """What happened to a model, oldest first: {"event_type", "event_ts", "event_content"}."""
     return Call(action="list the events", method="GET", path=_model(model_uid, "events"), decode=as_list)
