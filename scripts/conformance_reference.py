@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
-from enginehouse.testing.certifying import DECLARED, RUNNING
+from enginehouse.testing.certifying import CLUSTERS, DECLARED, RUNNING
 from enginehouse.testing.checks.check import Check
 from enginehouse.testing.checks.parts import PARTS
 
@@ -26,8 +26,6 @@ asked for none, and one that honours no JSON schema is asked to refuse one. *Bro
 the wire says in all its parts. *Gold*: it holds under load and in its details. A level is reached when no check of it,
 or of one below, has failed; a check that cannot be made with a model (it says too little to be cut) is *unclear*, and
 neither.
-
-There is no kit for clusters, since there is no hook for them: workers run on the server's machine.
 """
 
 
@@ -44,6 +42,7 @@ def page() -> Iterator[str]:
     yield HEAD
     yield from table("What a plugin declares", DECLARED)
     yield from table("What it contributes beside engines", PARTS)
+    yield from table("A cluster, by workers that it starts", CLUSTERS)
     for group, checks in groupby(RUNNING, key=lambda check: check.name.partition(".")[0]):
         yield from table(f"A running model: {group}", checks)
 

@@ -64,7 +64,7 @@ def test_the_command_offers_every_kind() -> None:
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [*((name, "engine") for name in ("Bad Name", "-x", "größe", "a--b", "a" * 51, "3d", "")), ("fine", "cluster")],
+    [*((name, "engine") for name in ("Bad Name", "-x", "größe", "a--b", "a" * 51, "3d", "")), ("fine", "stoker")],
 )
 def test_what_makes_no_sense_is_refused(name: str, kind: str, tmp_path: Path) -> None:
     with pytest.raises(BadRequest):

@@ -20,6 +20,7 @@ from ..host.settings import Settings
 from ..sdk import BadRequest, EngineSpec, Example, ModelType, Variant
 from .checks import (
     chat,
+    clusters,
     completions,
     declared,
     embeddings,
@@ -43,6 +44,7 @@ from .houses import House
 from .reports import Result, level_of, run_checks, subject_of
 
 DECLARED = checks_of(declared)
+CLUSTERS = checks_of(clusters)
 RUNNING = checks_of(
     worker,
     completions,
@@ -142,7 +144,7 @@ class _Work:
     def parts(self) -> Iterator[Done]:
         """Everything it contributes beside engines."""
         for part in parts_of(self.record, self.contributions):
-            yield self._run(part.kind, part.name, None, PARTS, part, part)
+            yield self._run(part.kind, part.name, None, (*PARTS, *CLUSTERS), part, part)
 
     def engines(self) -> Iterator[Done]:
         for spec in self._specs() if self._wanted(RUNNING) else ():

@@ -18,8 +18,7 @@ from ..host.plugins import load_plugins
 from ..host.settings import Settings
 from ..sdk import BadRequest
 
-KINDS = ("engine", "family", "launcher", "parser", "provisioner", "source", "model-type")
-"""Those for which there is a hook; workers run on one machine, so there is none for clusters."""
+KINDS = ("engine", "family", "launcher", "parser", "provisioner", "source", "cluster", "model-type")
 
 SHIPPED = ("builtin", "core", "fake-engine", "flexible", "llamacpp", "miniatures", "sentence-transformers")
 """Names of ours, whether they are installed here or not; beside those of engines."""

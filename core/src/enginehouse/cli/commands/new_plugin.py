@@ -9,7 +9,7 @@ import click
 from ..failures import Refused
 
 # As in `enginehouse.testing.new_plugins`, written out so that --help imports nothing.
-KINDS = ("engine", "family", "launcher", "parser", "provisioner", "source", "model-type")
+KINDS = ("engine", "family", "launcher", "parser", "provisioner", "source", "cluster", "model-type")
 
 
 @click.command()
