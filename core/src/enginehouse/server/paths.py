@@ -14,7 +14,7 @@ RESERVED = ("families", "instance", "instances", "prompts", "summary", "update_t
 ACTS = ("build", "bundles", "gc", "import", "lock", "works")
 """Words that stand in a route of environments where a digest may stand."""
 
-_BELOW = r"progress|cancel|renew|replicas|replicas/\d+|events|versions|auto-register|abort"
+_BELOW = r"progress|cancel|renew|replicas|replicas/\d+|replicas/\d+/logs|events|versions|auto-register|abort"
 
 
 class Text(Convertor[str]):

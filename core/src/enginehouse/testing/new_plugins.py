@@ -80,6 +80,7 @@ def _claims(words: dict[str, str], kind: str) -> list[Claim]:
         "parser": [("parsers", f"reasoning/{name}")],
         "provisioner": [("provisioners", name)],
         "source": [("sources", words["scheme"])],
+        "cluster": [("clusters", name)],
         "model-type": [("model_types", name), ("engines", f"{name}-engine")],
     }[kind]
 
