@@ -108,12 +108,17 @@ async def test_what_a_cluster_raises_is_its_plugin_s_fault() -> None:
     async def breaks() -> None:
         raise KeyError("attic")
 
+    async def is_cut_off() -> None:
+        raise ConnectionResetError("the ladder fell")
+
     async def says_why() -> None:
         raise CannotRun("The ladder is gone.")
 
     with pytest.raises(LaunchFailed, match=r"The cluster attic could not start a worker: KeyError: 'attic'\. Its plu"):
         await asked("attic", "start a worker", breaks, 1.0)
-    with pytest.raises(CannotRun, match="ladder"):
+    with pytest.raises(LaunchFailed, match=r"could not start a worker: the ladder fell\.$"):
+        await asked("attic", "start a worker", is_cut_off, 1.0)
+    with pytest.raises(CannotRun, match="ladder is gone"):
         await asked("attic", "start a worker", says_why, 1.0)
     with pytest.raises(LaunchFailed, match=r"could not start a worker within 0\.01 s"):
         await asked("attic", "start a worker", asyncio.get_running_loop().create_future, 0.01)  # type: ignore[arg-type]

@@ -100,7 +100,7 @@ async def _adopt(
 ) -> Worker | ExitRecord | _Unknown | None:
     try:
         return await adopt_worker(order, assignment.plan.site, clusters)
-    except (EnginehouseError, OSError) as error:
+    except EnginehouseError as error:
         logger.warning("worker %s of %s may run, and cannot be asked for: %s", order.worker_id, order.model_uid, error)
         return _Unknown()
 

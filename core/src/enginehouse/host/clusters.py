@@ -57,15 +57,17 @@ class Clusters:
 
 
 async def asked(cluster: str, what: str, ask: Callable[[], Awaitable[T]], seconds: float) -> T:
-    """What a cluster answers. Raises EnginehouseError, OSError; LaunchFailed for whatever else it raises, and when it
-    takes too long. what: as in "The cluster could not ..."."""
+    """What a cluster answers. Raises EnginehouseError; LaunchFailed for whatever else it raises, and when it takes too
+    long. what: as in "The cluster could not ..."."""
     try:
         async with asyncio.timeout(seconds):
             return await ask()
     except TimeoutError as error:
         raise LaunchFailed(f"The cluster {cluster} could not {what} within {seconds:g} s.") from error
-    except (EnginehouseError, OSError):
+    except EnginehouseError:
         raise
+    except OSError as error:
+        raise LaunchFailed(f"The cluster {cluster} could not {what}: {error}.") from error
     except Exception as error:  # a plugin's code; what went wrong in it is said, and concerns this worker alone
         told = f"{type(error).__name__}: {error}"
         raise LaunchFailed(f"The cluster {cluster} could not {what}: {told}. Its plugin is at fault.") from error

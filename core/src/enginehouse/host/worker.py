@@ -78,18 +78,18 @@ class Worker:
         """Drains and ends the worker: SIGTERM, after `grace` seconds SIGKILL. Returns when it is gone."""
         try:
             return await self._ask("end a worker", lambda: self._handle.stop(grace), grace + STOP_SECONDS)
-        except (EnginehouseError, OSError) as error:
+        except EnginehouseError as error:
             logger.error("worker %s may still run: %s", self.order.worker_id, error)
             return ExitRecord(cause="stopped", at=time.time())
 
     async def logs(self, lines: int) -> tuple[str, ...]:
-        """The last lines that it printed. Raises EnginehouseError, OSError."""
+        """The last lines that it printed. Raises EnginehouseError."""
         return tuple(await self._ask("read a worker's log", lambda: self._handle.logs(lines), LOGS_SECONDS))
 
     async def leave(self) -> None:
         """Lets go of the worker, which runs on; a later server may claim it within its lease."""
         self.ended.cancel()
-        with contextlib.suppress(EnginehouseError, OSError):  # its lease runs, whatever the cluster says
+        with contextlib.suppress(EnginehouseError):  # its lease runs, whatever the cluster says
             await self._ask("let go of a worker", self._handle.leave, ADOPT_SECONDS)
 
     async def _watch(self) -> ExitRecord:
@@ -105,8 +105,8 @@ class Worker:
 
 
 async def start_worker(order: WorkerOrder, site: Site, clusters: Clusters, seconds: float) -> Worker:
-    """Starts a worker of the order within so many seconds. Raises EnginehouseError, OSError; then, and when cancelled,
-    no process is left."""
+    """Starts a worker of the order within so many seconds. Raises EnginehouseError; then, and when cancelled, no
+    process is left."""
     cluster = clusters.get(site.cluster)
     handle = await asked(site.cluster, "start a worker", lambda: cluster.start(order, site.node), seconds)
     return Worker(order, site, handle)
@@ -115,7 +115,7 @@ async def start_worker(order: WorkerOrder, site: Site, clusters: Clusters, secon
 async def adopt_worker(order: WorkerOrder, site: Site, clusters: Clusters) -> Worker | ExitRecord | None:
     """A worker that a former server started, or how it ended; None where nobody knows.
 
-    Raises EnginehouseError or OSError where its cluster cannot be asked.
+    Raises EnginehouseError where its cluster cannot be asked.
     """
     cluster = clusters.get(site.cluster)
     found = await asked(site.cluster, "find a worker again", lambda: cluster.adopt(order, site.node), ADOPT_SECONDS)

@@ -65,9 +65,9 @@ class Cluster(Protocol):
         """The machines that take workers now, with figures of now; asked while planning. At least one."""
 
     async def start(self, order: WorkerOrder, node: str) -> WorkerHandle:
-        """Starts a worker on the node of that name, in the order's folder, with the order's lease. Returns when it is
-        held, which is before it is loaded. Raises EnginehouseError; then, and when cancelled, nothing is left
-        running."""
+        """Starts a worker on the node of that name, in the order's folder, where the order lies as order.json, with
+        the order's lease. Returns when it is held, which is before it is loaded. Raises EnginehouseError; then, and
+        when cancelled, nothing is left running."""
 
     async def adopt(self, order: WorkerOrder, node: str) -> WorkerHandle | ExitRecord | None:
         """A worker that was started by a server before this one; how it ended where it has, None where nobody
