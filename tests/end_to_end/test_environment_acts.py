@@ -3,8 +3,10 @@ pip, wheels of what is installed here, no network."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import tarfile
 import zipfile
 from importlib import metadata
 from pathlib import Path
@@ -271,12 +273,12 @@ def test_passwords_of_a_registered_block_are_used_and_shown_nowhere(new_server, 
     answer = server.client.post("/v1/model_registrations/LLM", json=again)
     assert answer.status_code == 400 and "virtualenv.index_url has the credentials" in answer.json()["detail"]
     file = tmp_path / "secret.bundle"
-    result(server, wait, act(server, "bundles", launch=launch, path=str(file)))
+    made = result(server, wait, act(server, "bundles", launch=launch, path=str(file)))
     with zipfile.ZipFile(file) as archive:
         assert SECRET.encode() not in archive.read("bundle.json")
-    other = new_server(**{**variables, "UV_OFFLINE": "1"})
+    other = new_server(**{**variables, "UV_OFFLINE": "1", "UV_CACHE_DIR": str(tmp_path / "empty")})
     told = result(other, wait, act(other, "bundles/load", path=str(file)))
-    assert told["digest"] == folder.name and told["ready"], told
+    assert told["digest"] == made["digest"] and told["ready"], told
     server.stop()
     server.start()
     index.asked.clear()
@@ -394,3 +396,66 @@ def test_a_bundle_whose_plugin_is_not_here_keeps_its_wheel(house, new_server, wa
     assert not told["ready"] and any("enginehouse plugins install" in note for note in told["notes"])
     work = finish(server, wait, act(server, "bundles/load", path=str(tmp_path / "nothing")))
     assert work["state"] == "failed" and "is no bundle" in work["error"]["message"]
+
+
+def stock_source(folder: Path, name: str, needs_to_build: str) -> None:
+    """Puts a source distribution into a folder that brings its own build backend."""
+    backend = f"""
+import zipfile
+import {needs_to_build}
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    wheel, info = "{name}-1.0-py3-none-any.whl", "{name}-1.0.dist-info"
+    with zipfile.ZipFile(folder + "/" + wheel, "w") as archive:
+        archive.writestr("{name}.py", f"built_with = {{{needs_to_build}.version!r}}")
+        archive.writestr(info + "/METADATA", "Metadata-Version: 2.1\\nName: {name}\\nVersion: 1.0\\n")
+        archive.writestr(info + "/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        archive.writestr(info + "/RECORD", "")
+    return wheel
+"""
+    build = f'requires = ["{needs_to_build}"]\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    files = {
+        "PKG-INFO": f"Metadata-Version: 2.2\nName: {name}\nVersion: 1.0\n",
+        "pyproject.toml": f'[build-system]\n{build}[project]\nname = "{name}"\nversion = "1.0"\n',
+        "backend.py": backend,
+    }
+    with tarfile.open(folder / f"{name}-1.0.tar.gz", "w:gz") as archive:
+        for path, text in files.items():
+            entry = tarfile.TarInfo(f"{name}-1.0/{path}")
+            entry.size = len(text.encode())
+            archive.addfile(entry, io.BytesIO(text.encode()))
+
+
+def test_a_bundle_has_the_plugin_of_the_home_and_a_wheel_of_what_comes_as_source(
+    new_server, shop, wheels, wait, tmp_path
+) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    for wheel in shop.iterdir():
+        (own / wheel.name).symlink_to(wheel)
+    stock_source(own, "eh_zeta", needs_to_build="eh_gamma")
+    server = new_server(**pip_of(own))
+    examined = {"source": str(wheels.fake_engine("1.0", "one")), "no_index": True}
+    digest = server.client.post("/v1/plugin_examinations", json=examined).json()["digest"]
+    assert server.client.post("/v1/plugins", json={"digest": digest}).status_code == 200
+    file = tmp_path / "blink.bundle"
+    launch = {"model_name": "blink-model", "model_engine": "blink", "virtual_env_packages": ["eh_zeta"]}
+    made = result(server, wait, act(server, "bundles", launch=launch, path=str(file)))
+    assert made["built"] == ["eh-zeta"] and "enginehouse-blink 1.0" in made["plugins"]
+    with zipfile.ZipFile(file) as archive:
+        names = archive.namelist()
+    assert "wheels/eh_zeta-1.0-py3-none-any.whl" in names
+    assert "plugins/enginehouse_blink-1.0-py3-none-any.whl" in names
+
+    offline = {"UV_OFFLINE": "1", "UV_CACHE_DIR": str(tmp_path / "cache"), "PIP_NO_INDEX": "1"}
+    other = new_server(PIP_CONFIG_FILE=os.devnull, PIP_FIND_LINKS="", **offline)
+    told = result(other, wait, act(other, "bundles/load", path=str(file)))
+    [blink] = [one for one in told["plugins"] if one["name"] == "enginehouse-blink"]
+    assert blink["state"] == "missing" and not told["ready"]
+    installed = other.cli("plugins", "install", blink["file"], "--no-index", "--yes")
+    assert installed.returncode == 0, installed.stderr
+    told = result(other, wait, act(other, "bundles/load", path=str(file)))
+    assert told["ready"] and told["digest"] == made["digest"], told
+    uid = other.launch("blink-model", model_uid="away", **{k: v for k, v in launch.items() if k != "model_name"})
+    assert other.complete(uid).json()["choices"][0]["text"] == "one"
+    site = next((other.home / "environments" / made["digest"]).glob("lib/python*/site-packages/eh_zeta.py"))
+    assert site.read_text() == "built_with = '2.0'"

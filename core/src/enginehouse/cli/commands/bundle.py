@@ -44,6 +44,8 @@ def create(
     click.echo(
         f"{made['packages']} packages and {len(made['plugins'])} plugins, {spell_bytes(made['size_bytes'])}.", err=True
     )
+    if made["built"]:
+        click.echo(f"Built from source, as wheels of this kind of machine: {', '.join(made['built'])}.", err=True)
     click.echo(made["path"])
 
 

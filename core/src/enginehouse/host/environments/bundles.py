@@ -23,9 +23,9 @@ from ..declarations import written
 from ..home import private_folder
 from ..launch_request import LaunchRequest, parse_launch
 from ..planning import Plan
-from .acts import Ground, LockedNeed, build_locked, check_here, lock_need, whole_need
+from .acts import Ground, LockedNeed, build_locked, check_here, lock_need, locked_need, whole_need
 from .distributions import CORE
-from .downloading import download_wheels
+from .downloading import fetch_wheels
 from .holding import workspace
 from .needs import fingerprint
 from .wheels import write_wheel
@@ -61,13 +61,15 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Bundle(msgspec.Struct, frozen=True, kw_only=True):
-    """A bundle that was made."""
+    """A bundle that was made. built: packages that came as source, of which it has wheels; so its digest is another
+    than that of an environment that is built from their source."""
 
     path: str
     digest: str
     packages: int
     plugins: tuple[str, ...]
     size_bytes: int
+    built: tuple[str, ...] = ()
 
 
 class PluginState(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,24 +109,26 @@ async def create_bundle(plan: Plan, registration: Json | None, place: Path, grou
     need = await whole_need(plan, ground)
     locked = await lock_need(need, ground, report)
     with workspace(ground.shelf) as folder:
-        wheels = await download_wheels(need, locked.lock, folder, report)
+        fetched = await fetch_wheels(need, locked.lock, folder, report)
+        locked = locked_need(need, fetched.lock, ground)
         ours = await asyncio.to_thread(_write_ours, (CORE, *need.carried, *_brings(plan, ground)), folder)
         manifest = Manifest(
             locked=msgspec.structs.replace(locked, exists=False),
             launch=_told(plan.request),
             plugins=ours,
-            wheels=tuple(wheel.name for wheel in wheels),
+            wheels=tuple(wheel.name for wheel in fetched.wheels),
             registration=in_every_text(strip_credentials, registration),
             made_ts=time.time(),
         )
-        report(Step(phase="check", total=len(wheels)))
+        report(Step(phase="check", total=len(fetched.wheels)))
         size = await asyncio.to_thread(_pack, manifest, folder, place)
     return Bundle(
         path=str(place),
         digest=locked.digest,
-        packages=len(wheels),
+        packages=len(fetched.wheels),
         plugins=tuple(f"{one.name} {one.version}" for one in ours),
         size_bytes=size,
+        built=fetched.built,
     )
 
 

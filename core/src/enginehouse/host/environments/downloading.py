@@ -1,50 +1,99 @@
-"""The very files of a lock, fetched into a folder by pip: uv keeps no wheels that could be carried away."""
+"""The very files of a lock, fetched into a folder by pip: uv keeps no wheels that could be carried away. What comes as
+source is built, once."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import importlib.util
 import os
 import signal
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
+import msgspec
 import uv
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name, parse_wheel_filename
 
-from ...sdk import EnvironmentNeed, LaunchFailed, Lock, Report, Step
-from ...sdk.credentials import hide_credentials
+from ...sdk import EnvironmentNeed, LaunchFailed, Lock, LockedPackage, Report, Step
+from ...sdk.credentials import hide_credentials, strip_credentials
 
 TOLD_CHARACTERS = 2000  # of pip's last words, in an error
 
 
-async def download_wheels(need: EnvironmentNeed, lock: Lock, folder: Path, report: Report) -> list[Path]:
-    """One wheel for each package of the lock, checked by its hash. Raises LaunchFailed with pip's words.
+class Fetched(NamedTuple):
+    """wheels: one for each package. lock: of those very files, named by version and hash alone, so that a folder with
+    them is all that is needed. built: names of packages that came as source, of which wheels were made here."""
+
+    wheels: tuple[Path, ...]
+    lock: Lock
+    built: tuple[str, ...]
+
+
+async def fetch_wheels(need: EnvironmentNeed, lock: Lock, folder: Path, report: Report) -> Fetched:
+    """The packages of a lock, checked by their hashes. Raises LaunchFailed with pip's words.
 
     Cancelled, it leaves no process behind. Its caller bounds it.
     """
-    source = [package.name for package in lock.packages if package.built]
-    if source:
+    source = tuple(package.name for package in lock.packages if package.built)
+    if source and need.indexes.no_build_isolation:
         raise LaunchFailed(
-            f"{', '.join(source)} come as source only and would have to be built on the other machine, with what "
-            "building needs. Make wheels of them and lock anew with --virtual-env-find-link."
+            f"{', '.join(source)} come as source only and are built with what else is in the environment "
+            "(no_build_isolation). Make wheels of them and lock anew with --virtual-env-find-link."
         )
-    pinned = folder / "requirements.txt"
-    await asyncio.to_thread(pinned.write_text, "".join(f"{_pin(lock, index)}\n" for index in range(len(lock.packages))))
-    report(Step(phase="download", total=len(lock.packages)))
     wheels = folder / "wheels"
     wheels.mkdir()
-    await _pip("download", "--require-hashes", "--no-deps", "-r", str(pinned), "-d", str(wheels), need=need)
-    found = sorted(wheels.iterdir())
-    if len(found) != len(lock.packages):
-        raise LaunchFailed(f"pip fetched {len(found)} files for {len(lock.packages)} packages.")
-    return found
+    report(Step(phase="download", total=len(lock.packages)))
+    ready = [package for package in lock.packages if not package.built]
+    await _pip("download", *_listed(ready, need, folder), "-d", str(wheels), need=need)
+    if source:
+        report(Step(phase="build", package=source[0], done=len(ready), total=len(lock.packages)))
+        unbuilt = [package for package in lock.packages if package.built]
+        await _pip("wheel", *_listed(unbuilt, need, folder), "-w", str(wheels), need=need)
+    return Fetched(tuple(sorted(wheels.iterdir())), await asyncio.to_thread(_lock_of, lock, wheels), source)
 
 
-def _pin(lock: Lock, index: int) -> str:
-    package = lock.packages[index]
-    which = f"{package.name} @ {package.url}" if package.url else f"{package.name}=={package.version}"
+def _listed(packages: Iterable[LockedPackage], need: EnvironmentNeed, folder: Path) -> tuple[str, ...]:
+    file = folder / "requirements.txt"
+    file.write_text("".join(f"{_pin(package, need)}\n" for package in packages), "utf-8")
+    return ("--require-hashes", "--no-deps", "-r", str(file))
+
+
+def _pin(package: LockedPackage, need: EnvironmentNeed) -> str:
+    """A line that nothing but this package satisfies; a URL with the password that only the need has."""
+    which = f"{package.name}=={package.version}"
+    if package.url:
+        asked = (one.url for one in map(Requirement, need.requirements) if one.url)
+        which = f"{package.name} @ {next((url for url in asked if _bare(url) == package.url), package.url)}"
     return " ".join((which, *(f"--hash={one}" for one in package.hashes)))
+
+
+def _bare(url: str) -> str:
+    return strip_credentials(url).partition("#")[0]
+
+
+def _lock_of(lock: Lock, wheels: Path) -> Lock:
+    """The lock of these files. Raises LaunchFailed when they are not one of each package."""
+    files = {parse_wheel_filename(file.name)[0]: file for file in wheels.iterdir() if file.suffix == ".whl"}
+    lacking = [one.name for one in lock.packages if canonicalize_name(one.name) not in files]
+    if lacking or len(files) != len(lock.packages):
+        raise LaunchFailed(f"pip brought {len(files)} wheels for {len(lock.packages)} packages; without: {lacking}.")
+    packages = (_as_file(one, files[canonicalize_name(one.name)]) for one in lock.packages)
+    return msgspec.structs.replace(lock, packages=tuple(packages))
+
+
+def _as_file(package: LockedPackage, wheel: Path) -> LockedPackage:
+    if not package.built and package.url is None:
+        return package
+    with wheel.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    version = str(parse_wheel_filename(wheel.name)[1])
+    size = wheel.stat().st_size
+    return LockedPackage(name=package.name, version=version, hashes=(f"sha256:{digest}",), size_bytes=size)
 
 
 async def _pip(*arguments: str, need: EnvironmentNeed) -> None:
