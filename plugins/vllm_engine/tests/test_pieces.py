@@ -173,6 +173,8 @@ def test_other_errors_keep_their_words() -> None:
     error = refused("top_k is odd", param="top_k")
     assert type(error) is BadRequest and (error.param, error.message) == ("top_k", "top_k is odd")
     assert refused("min_tokens must be less than or equal to max_tokens=1, got 2.").param == "min_tokens"
+    said = "Model 'checked' does not support Matryoshka embeddings; dimensions must be unset (received dimensions=8)."
+    assert refused(said).param == "dimensions"
     assert isinstance(refused("boom", 500), EngineFailed) and isinstance(refused("later", 503), NotReady)
     assert isinstance(refusal_of(500, b"<html>"), EngineFailed)
 

@@ -20,7 +20,7 @@ RETRY_SECONDS = 1
 _TAIL = re.compile(r"\s*\(parameter=.*\)\s*$", re.DOTALL)
 _LENGTH = ("maximum context length", "longer than the maximum model length", "max_tokens must be at least 1, got")
 _CONSTRAINTS = ("grammar", "schema", "regex", "structured output", "choice")
-_NAMED = re.compile(r"([a-z]+(?:_[a-z]+)+) must ")  # where vLLM names the field in its words only
+_NAMED = re.compile(r"(?:.*; )?([a-z]+(?:_[a-z]+)+|dimensions) must ")  # where vLLM names the field in its words only
 _PARAMS = {"input_tokens": "prompt"}
 
 
