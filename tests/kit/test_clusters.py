@@ -79,6 +79,21 @@ class WithHasty(Wrapping):
 class WithSilent(Wrapping):
     kind = Silent
 
+class Lapsing(Handle):
+    def __init__(self, kept):
+        super().__init__(kept)
+        self.leaving = asyncio.ensure_future(kept.leave())
+
+    async def stop(self, grace):
+        return ExitRecord(cause="stopped")  # nobody listens; its lease ends it
+
+class WithLapsing(Wrapping):
+    kind = Lapsing
+
+class Leaky(LocalCluster):
+    async def start(self, order, node):
+        return await asyncio.shield(start_kept(order, node))
+
 class Forgetful(LocalCluster):
     async def adopt(self, order, node):
         return None
@@ -97,6 +112,8 @@ WRONG = {
     "WithRash": {"stops_by_force"},
     "WithHasty": {"stops_by_force"},
     "WithSilent": {"reads_logs"},
+    "WithLapsing": {"keeps_leases"},
+    "Leaky": {"takes_back_a_start"},
     "Forgetful": {"adopts_workers"},
     "Rude": {"starts_workers", "refuses_unknown_nodes", "tells_what_does_not_start"},
 }

@@ -16,6 +16,7 @@ NOWHERE = "no-such-node-anywhere"
 AT_ONCE = 8  # more than processors; a model with so many replicas is launched in one go
 SLACK = 15.0  # seconds beyond a grace in which a busy machine gets to its kill
 MOMENTS = (0.0, 0.02, 0.1, 0.3)  # seconds into a start
+SOON = 5.0  # seconds that a moment takes on a busy machine
 LATE = 1.5  # seconds in which what was left would be there
 RUNS: Final = "runs"
 LEASES = 1.5  # that a worker which is held outlives
@@ -204,7 +205,7 @@ def reads_logs(part: Any) -> None:
                 return {"probe: out", "probe: err"} <= set(await handle.logs(50))
 
             try:
-                await until(both, SLACK)
+                await until(both, SOON)
             except TimeoutError:
                 raise Failed("logs(50)", f"{await handle.logs(50)}", "both lines that it printed") from None
             one = list(await handle.logs(1))
@@ -265,7 +266,7 @@ def takes_back_a_start(part: Any) -> None:
             starting.cancel()
             await asyncio.wait({starting})
             await asyncio.sleep(LATE)
-            found = await _end_of(probe, SLACK)
+            found = await _end_of(probe, SOON)
             require(found != RUNS, "start(), cancelled", "its worker can be adopted", "nothing that runs")
 
     async def scene() -> None:
@@ -317,6 +318,7 @@ def keeps_leases(part: Any) -> None:
             except TimeoutError:
                 ended = None
             require(ended is None, f"a lease of {LEASE:g} s, held", ended, "a worker that runs on")
+            await probe.say(seconds=LEASE)
             gone = probe.gone(said.pid)
             await probe.leave()
             try:

@@ -70,12 +70,12 @@ class Probe:
         found: WorkerHandle | ExitRecord | None = await within(cluster.adopt(self.order, self.node))
         return found if found is None or isinstance(found, ExitRecord) else self.hold(found)
 
-    async def say(self, path: str = "/health") -> Said:
-        """What the probe says at its address, once it listens. Raises Failed when it does not."""
+    async def say(self, path: str = "/health", seconds: float = SECONDS) -> Said:
+        """What the probe says at its address, once it listens. Raises Failed when it does not, for so long."""
         assert self.handle is not None
         address = self.handle.address
         try:
-            said: Said = await until(lambda: _said(address, path))
+            said: Said = await until(lambda: _said(address, path), seconds)
         except TimeoutError:
             raise Failed(f"GET {path} at {address}", "no answer", "200, from the worker that was started") from None
         self._seen |= {pid for pid in (said.pid, said.child) if pid}
@@ -92,8 +92,10 @@ class Probe:
         return look
 
     async def end(self) -> None:
-        if self.handle is not None:
-            with contextlib.suppress(Exception):  # the cluster is what is checked: its failure is told elsewhere
+        with contextlib.suppress(Exception):  # the cluster is what is checked: its failure is told elsewhere
+            if self.handle is None:  # left, or started by a step that was cancelled
+                await self.find()
+            if self.handle is not None:
                 await within(self.handle.stop(0))
         if self._is_here:
             for pid in filter(alive, self._seen):
