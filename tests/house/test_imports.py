@@ -30,7 +30,8 @@ def test_the_whole_server_with_all_plugins_holds_no_engine_library(tmp_path) -> 
 
 
 def test_the_contract_needs_little() -> None:
-    assert not modules_after("import enginehouse.sdk") & (HEAVY | SERVER_ONLY | {"starlette", "uvicorn", "httpx"})
+    unneeded = {"starlette", "uvicorn", "httpx", "asyncio", "subprocess"}
+    assert not modules_after("import enginehouse.sdk") & (HEAVY | SERVER_ONLY | unneeded)
 
 
 def test_the_runner_needs_nothing_of_the_servers() -> None:
