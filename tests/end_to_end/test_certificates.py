@@ -55,8 +55,8 @@ def test_what_else_ships_holds_gold(plugin: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["stoker", "embedding:all-MiniLM-L6-v2"])
 def test_vllm_holds_gold(vllm_house: Any, model: str) -> None:
-    """In the environment that another server has made: gigabytes, which need not be made again. No reranker: vLLM has no
-    code on a CPU for heads as small as shunter's."""
+    """In the environment that another server has made: gigabytes, which need not be made again. No reranker: vLLM has
+    no code on a CPU for heads as small as shunter's."""
     pid = vllm_house.pid(vllm_house.stoker)
     python = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode()
     _hold_gold(Order(plugin="vllm", models=(model,), options={"environment": f"path:{python}", "max_num_seqs": 16}))
