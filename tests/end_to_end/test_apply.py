@@ -31,7 +31,7 @@ def write(file: Path, *models: dict) -> None:
     file.write_text(json.dumps({"models": models}))
 
 
-def test_a_file_is_applied_changed_and_exported(server, file, running) -> None:
+def test_a_file_is_applied_changed_and_exported(server, file, running, wait) -> None:
     first, second = {"model_name": "fake-model", "model_uid": "a"}, {"model_name": "fake-model", "model_uid": "b"}
     write(file, first, {**second, "tokens": 3})
     ended = server.cli("diff", "-f", str(file))
@@ -48,8 +48,10 @@ def test_a_file_is_applied_changed_and_exported(server, file, running) -> None:
     assert running(before[1])
     ended = server.cli("apply", "-f", str(file), "--yes")
     assert ended.returncode == 0, ended.stderr
-    assert "~ b: end and launch again (ready)\n    options.tokens: 3 -> 4\n" in ended.stderr
-    assert server.pid("a") == before[0] and server.pid("b") != before[1] and not running(before[1])
+    assert "~ b: launch again (ready)\n    options.tokens: 3 -> 4\n" in ended.stderr
+    assert "b: has new workers" in ended.stderr
+    assert server.pid("a") == before[0] and server.pid("b") != before[1]
+    wait(lambda: not running(before[1]), what="the end of the former worker")
     assert len(server.complete("b").json()["choices"][0]["text"].split()) == 4
 
     exported = server.cli("export")

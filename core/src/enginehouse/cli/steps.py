@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from ..client import Client
 
 STARTING = ("CREATING", "LOADING")  # what has yet to come up is not changed before it has
+BESIDE = ("READY", "ASLEEP", "UNLOADED")  # what gets its new workers before the former ones end
+NO_ROOM = "no_room"  # the server's word
 _MARKS = {"launch": "+", "relaunch": "~", "change": "~", "end": "-", "leave": " ", "same": " "}
 _WORDS = {
     "launch": "launch",
-    "relaunch": "end and launch again",
+    "relaunch": "launch again",
     "change": "change in place",
     "end": "end",
     "leave": "not in the file, left alone",
@@ -97,12 +99,29 @@ def _do(client: Client, step: Step, wait: bool) -> None:
     elif step.launch is not None:
         launch = body_of(step.launch)
         if step.kind == "relaunch":
+            if step.status in BESIDE and _renewed(client, step.uid, launch):
+                return
             client.plan_model(**launch)  # what cannot be launched must not end what runs
             client.terminate_model(step.uid)
         client.launch_model(**launch, wait_ready=False)
     else:
         client.terminate_model(step.uid)
         click.echo(f"{step.uid}: ended", err=True)
+
+
+def _renewed(client: Client, uid: str, launch: dict[str, Any]) -> bool:
+    """Whether it has new workers by that launch; not when there is no memory for them beside the former ones."""
+    from ..client import ClientError
+
+    try:
+        client.renew_model(uid, **{name: value for name, value in launch.items() if name != "model_uid"})
+    except ClientError as error:
+        if error.code != NO_ROOM:
+            raise
+        click.echo(f"{uid}: two workers do not fit beside each other, so it ends first: {error.detail}", err=True)
+        return False
+    click.echo(f"{uid}: has new workers", err=True)
+    return True
 
 
 def _change(client: Client, step: Step, wait: bool) -> None:

@@ -36,7 +36,7 @@ async def amend(standing: Standing, amendment: Amendment) -> tuple[int, ...]:
                 standing.added.make(replica_id)
         standing.given_up &= {place.replica_id for place in wanted}
     standing.diary.tell("INFO", f"Changed in place: {_told(before, after)}.")
-    _take_effect(standing)
+    take_effect(standing)
     return added
 
 
@@ -49,8 +49,8 @@ def _resized(standing: Standing, places: tuple[Place, ...], replicas: int) -> tu
     return tuple(kept)
 
 
-def _take_effect(standing: Standing) -> None:
-    """In one breath: nobody sees a limit without its queue, or a replica that shall go."""
+def take_effect(standing: Standing) -> None:
+    """What is declared, in one breath: nobody sees a limit without its queue, or a replica that shall go."""
     request, before = standing.declared.request, standing.turns
     standing.turns = turns_for(request, standing.ground.settings)
     if before is not None and standing.turns is not None:

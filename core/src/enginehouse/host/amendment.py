@@ -39,8 +39,8 @@ def parse_amendment(body: object) -> Amendment:
         raise BadRequest(f"A change must be a JSON object with some of {', '.join(sorted(AMENDABLE))}.")
     for name in sorted(set(map(str, body)) - AMENDABLE):
         raise BadRequest(
-            f"{name} cannot be changed while the model runs: it needs another worker. End the model and launch it "
-            f"anew (`enginehouse apply` does both). What can: {', '.join(sorted(AMENDABLE))}.",
+            f"{name} cannot be changed while the model runs: it needs another worker. Send the whole launch to "
+            f"POST /v1/models/UID/renew, as `enginehouse apply` does. What can: {', '.join(sorted(AMENDABLE))}.",
             param=name,
         )
     fields: dict[str, Any] = {

@@ -96,7 +96,8 @@ class Crew:
         """The understudy takes its replica's place; the worker that had it parts as in `retire`."""
         replica_id = understudy.replica.assignment.replica_id
         self._understudies.discard(understudy)
-        self.retire(replica_id, seconds)
+        if replica_id in self._lives:
+            self.retire(replica_id, seconds)
         self._lives[replica_id] = understudy
 
     async def dismiss(self, understudy: Life) -> None:

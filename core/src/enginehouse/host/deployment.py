@@ -21,6 +21,7 @@ from .placement import Place, request_at
 from .planning import Plan
 from .portrait import Sitter, portray
 from .publishing import publish, take_stock
+from .relaunching import relaunch
 from .renewal import renew
 from .replica import Surroundings
 from .rooms import NoRoom, takes_of
@@ -132,6 +133,10 @@ class Deployment:
                 param="replica_id",
             )
         return await worker.logs(lines)
+
+    async def relaunch(self, request: LaunchRequest) -> None:
+        """As `relaunching.relaunch`."""
+        await relaunch(self._standing, self._around, request)
 
     def plans(self) -> list[Plan]:
         """How it is run: as a whole, and each replica, which may differ while it is renewed."""

@@ -112,6 +112,10 @@ class Deployments:
         """Replaces its workers by new ones, without losing a request. Raises ModelNotFound, and as `renewal.renew`."""
         await self._find(uid).renew(why)
 
+    async def relaunch(self, uid: str, request: LaunchRequest) -> None:
+        """Gives it another launch, without losing a request. Raises ModelNotFound, and as `relaunching.relaunch`."""
+        await self._find(uid).relaunch(request)
+
     def plans(self) -> dict[str, list[Plan]]:
         """How each is run, and each of its replicas, by uid."""
         return {uid: one.plans() for uid, one in self._deployments.items()}

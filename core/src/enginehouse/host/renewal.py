@@ -50,7 +50,15 @@ async def renew(standing: Standing, around: Around, why: str) -> None:
 async def _replace(standing: Standing, around: Around, place: Place, plan: Plan) -> None:
     if place.pinned:
         plan = await standing.ground.plan(request_at(standing.declared.request, place))
-    takes = takes_of(plan, plan.devices_of(place.replica_id), standing.declared.footprint_bytes)
+    understudy = await rehearse(standing, around, place, plan, standing.declared.footprint_bytes)
+    if place.replica_id not in standing.crew:  # unloaded, or given up: what comes next is planned anew
+        return await standing.crew.dismiss(understudy)
+    take_over(standing, understudy)
+
+
+async def rehearse(standing: Standing, around: Around, place: Place, plan: Plan, footprint_bytes: int | None) -> Life:
+    """A second worker of a replica, which has answered a request. Raises NoRoom, LaunchFailed; then none is there."""
+    takes = takes_of(plan, plan.devices_of(place.replica_id), footprint_bytes)
     await standing.ground.rooms.admit(standing.uid, takes)
     changed = asyncio.Event()
 
@@ -73,8 +81,11 @@ async def _replace(standing: Standing, around: Around, place: Place, plan: Plan)
     except BaseException:  # also when cancelled: no worker stays that nobody asks
         await standing.crew.dismiss(understudy)
         raise
-    if place.replica_id not in standing.crew:  # unloaded, or given up: what comes next is planned anew
-        return await standing.crew.dismiss(understudy)
+    return understudy
+
+
+def take_over(standing: Standing, understudy: Life) -> None:
+    """In the place of the replica's former worker, which drains."""
     standing.crew.promote(understudy, standing.ground.settings.retire_seconds)
     take_stock(standing)
     standing.woken.set()  # its task waits for another worker from now on

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
 from ..host.amendment import parse_amendment
 from ..host.declarations import written
+from ..host.launch_request import LaunchRequest, parse_launch
+from ..sdk import BadRequest
 from .declarations import Declaration
 from .models import finish, known, read_json
 from .permissions import needs
@@ -64,20 +67,38 @@ async def change_model(uid: str, request: Request, grounds: TheGrounds, wait_rea
     operation_id="renew_model",
     summary="Give a model new workers",
     responses=errors(
-        e400="There is no such model.",
+        e400="There is no such model, or the launch is wrong.",
         e409="The model is down; launch it again.",
         e503="A new worker did not come up, or does not fit beside the former one; the former one serves on.",
     ),
 )
 @needs("admin")
-async def renew_model(uid: str, grounds: TheGrounds) -> Response:
+async def renew_model(uid: str, request: Request, grounds: TheGrounds) -> Response:
     """As it is declared, one replica after the other, each planned anew, tried with a small request, and only then put
-    in the place of the former worker. No request is lost."""
+    in the place of the former worker. No request is lost.
+
+    A body is another launch for it, whole: it is declared once its first worker has proved itself. With the code
+    `no_room` nothing has changed, and there is no memory for two workers beside each other.
+    """
     deployments = grounds.house.deployments
+    launch = await _read_launch(uid, request, grounds)
     with known():
-        await finish(deployments.renew(uid, "somebody asked for it."))
+        if launch is None:
+            await finish(deployments.renew(uid, "somebody asked for it."))
+        else:
+            await finish(deployments.relaunch(uid, launch))
         view, launch = deployments.view(uid), deployments.request(uid)
     return answer({"model_uid": uid, "status": view.status, "launch": written(launch, uid)})
+
+
+async def _read_launch(uid: str, request: Request, grounds: Grounds) -> LaunchRequest | None:
+    """None without a body. Raises BadRequest."""
+    if request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
+        return None
+    launch = parse_launch(await read_json(request, grounds))
+    if launch.model_uid not in (None, uid):
+        raise BadRequest(f"The launch is for {launch.model_uid!r}, and this is {uid!r}.", param="model_uid")
+    return msgspec.structs.replace(launch, model_uid=uid)
 
 
 async def _until_all_added(grounds: Grounds, uid: str, added: tuple[int, ...]) -> None:

@@ -29,9 +29,10 @@ def command(
     """Make what is declared as a file of models says.
 
     Launches what is missing; changes in place how many replicas and requests a model has and how long it may lie idle;
-    ends and launches again what differs otherwise or has failed; leaves the rest. Prints first what it will do, and
-    asks before it ends anything. Ends with 0 when all is as the file says, with 1 when a model was
-    refused or did not come up; the others are seen to all the same.
+    launches again what differs otherwise or has failed; leaves the rest. What is launched again has its new workers
+    beside the former ones where memory allows, so that no request is lost, and ends first where it does not. Prints
+    first what it will do, and asks before it ends anything. Ends with 0 when all is as the file says, with 1 when a
+    model was refused or did not come up; the others are seen to all the same.
     """
     from ..comparison import to_do
     from ..steps import as_data, await_all, do_steps, find_steps, show_steps
@@ -56,5 +57,7 @@ def _check_agreed(steps: list[Step], yes: bool) -> None:
     if yes or not ends:
         return
     if not sys.stdin.isatty():
-        raise click.UsageError(f"{ends} running models would be ended, and nobody is there to ask; give --yes.")
-    click.confirm(f"End {ends} running models?", abort=True, err=True)
+        raise click.UsageError(
+            f"{ends} models would be ended or launched again, and nobody is there to ask; give --yes."
+        )
+    click.confirm(f"End or launch again {ends} models?", abort=True, err=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..call import UNBOUNDED, Call, Json, as_object, path_of
+from .models import launch_model
 
 
 def list_declarations() -> Call[list[Json]]:
@@ -20,15 +21,17 @@ def list_declarations() -> Call[list[Json]]:
     )
 
 
-def renew_model(model_uid: str) -> Call[Json]:
+def renew_model(model_uid: str, **launch: Any) -> Call[Json]:
     """Gives a model new workers, one replica after the other, without losing a request.
 
-    Returns {"model_uid", "status", "launch"} when all have taken over.
+    launch: another launch for it, whole, with the arguments of `launch_model`; without any, as it is declared. Returns
+    {"model_uid", "status", "launch"} when all have taken over.
     """
     return Call(
         action="renew the model",
         method="POST",
         path=path_of("v1", "models", model_uid, "renew"),
+        body=launch_model(**launch).body if launch else None,
         decode=as_object,
         read_seconds=UNBOUNDED,
     )

@@ -1,0 +1,69 @@
+"""Another launch for a model that runs: new workers beside the former ones, without losing a request."""
+
+from __future__ import annotations
+
+from ..sdk import EnginehouseError
+from .amending import take_effect
+from .launch_request import LaunchRequest
+from .placement import Place, first_places
+from .planning import Plan
+from .publishing import take_stock
+from .renewal import Around, rehearse, take_over
+from .scaling import check_scalable
+from .standing import Standing
+
+
+async def relaunch(standing: Standing, around: Around, request: LaunchRequest) -> None:
+    """Declares another launch once one new worker has proved itself. Returns when the former workers are out of the
+    routing table and as many have been begun anew.
+
+    Raises Conflict or NotReady while there is nothing to replace, what planning raises, NoRoom when two workers do not
+    fit beside each other, LaunchFailed when the new one does not come up, StateUnavailable; then nothing has changed.
+    """
+    check_scalable(standing)
+    async with standing.changing:
+        check_scalable(standing)
+        plan = await standing.ground.plan(request)
+        places = first_places(request)
+        asleep = standing.crew.ids if standing.asleep else set()  # they are of before, and answer nobody
+        living = [place for place in places if place.replica_id in standing.crew.ids - asleep]
+        await _declare(standing, around, request, plan, living[:1])
+        for replica_id in asleep & standing.crew.ids:
+            standing.crew.retire(replica_id, 0)
+        for place in living[1:]:
+            await _replace(standing, around, place, plan)
+    take_stock(standing)
+    standing.diary.tell("INFO", "Launched anew, as it was changed.")
+    standing.woken.set()  # replicas that are missing begin
+
+
+async def _declare(standing: Standing, around: Around, request: LaunchRequest, plan: Plan, first: list[Place]) -> None:
+    lock = standing.declared.environment
+    proven = None
+    try:
+        for place in first:
+            proven = await rehearse(standing, around, place, plan, None)
+        await standing.declaration.change(request=request, replicas=first_places(request), footprint_bytes=None)
+    except BaseException:  # also when cancelled: no worker stays that nobody asks
+        if proven:
+            await standing.crew.dismiss(proven)
+        await standing.declaration.note(environment=lock)  # the new one may have kept its own
+        raise
+    standing.plan = plan
+    standing.given_up.clear()
+    if proven:
+        take_over(standing, proven)
+    take_effect(standing)
+
+
+async def _replace(standing: Standing, around: Around, place: Place, plan: Plan) -> None:
+    """One of the others: that the launch works is known by now, so what cannot stand beside gives way."""
+    try:
+        take_over(standing, await rehearse(standing, around, place, plan, None))
+    except EnginehouseError as error:
+        standing.diary.tell(
+            "WARNING", f"Replica {place.replica_id} ends before its successor is ready: {error.message}"
+        )
+        if place.replica_id in standing.crew:
+            standing.crew.retire(place.replica_id, standing.ground.settings.retire_seconds)
+        take_stock(standing)
