@@ -1,5 +1,6 @@
 """When memory is short, who lay idle longest gives way; whoever is used or pinned stays."""
 
+import json
 import threading
 from pathlib import Path
 
@@ -89,6 +90,25 @@ def test_what_was_measured_is_remembered(new_server, size, wait) -> None:
     server.start()
     refused = server.complete("lazy")
     assert refused.status_code == 503 and "no room" in refused.json()["detail"]
+
+
+def test_another_launch_without_room_beside_the_former_ends_it_first(new_server, size, wait, running, tmp_path) -> None:
+    server = with_room_for(new_server, size, 1.6)
+    server.launch(model_uid="m", on_demand=True, keep_alive=0.1)
+    assert server.complete("m").status_code == 200
+    wait(lambda: status(server, "m") == "UNLOADED", what="its unloading, which measures it")
+    assert server.client.patch("/v1/models/m", json={"keep_alive": 600}).status_code == 200
+    assert server.complete("m").status_code == 200
+    former, body = server.pid("m"), {"model_name": "fake-model", "on_demand": True, "keep_alive": 600, "tokens": 3}
+    refused = server.client.post("/v1/models/m/renew", json=body)
+    assert refused.status_code == 503 and refused.json()["error"]["code"] == "no_room", refused.text
+    assert server.pid("m") == former and running(former)
+    file = tmp_path / "models.json"
+    file.write_text(json.dumps({"models": [{**body, "model_uid": "m"}]}))
+    applied = server.cli("apply", "-f", str(file), "--yes")
+    assert applied.returncode == 0 and "it ends first" in applied.stderr, applied.stderr
+    assert not running(former)
+    assert len(server.complete("m").json()["choices"][0]["text"].split()) == 3
 
 
 def test_one_that_sleeps_gives_way_and_is_unloaded(new_server, size, wait, running) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from ..sdk import EnginehouseError
 from .amending import take_effect
 from .launch_request import LaunchRequest
@@ -11,6 +13,14 @@ from .publishing import take_stock
 from .renewal import Around, rehearse, take_over
 from .scaling import check_scalable
 from .standing import Standing
+
+
+class Wanted(NamedTuple):
+    """Another launch. footprint_bytes: what one of its workers will take, as far as that was measured."""
+
+    request: LaunchRequest
+    plan: Plan
+    footprint_bytes: int | None
 
 
 async def relaunch(standing: Standing, around: Around, request: LaunchRequest) -> None:
@@ -24,42 +34,43 @@ async def relaunch(standing: Standing, around: Around, request: LaunchRequest) -
     async with standing.changing:
         check_scalable(standing)
         plan = await standing.ground.plan(request)
-        places = first_places(request)
+        wanted = Wanted(request, plan, _footprint(standing, plan))
         asleep = standing.crew.ids if standing.asleep else set()  # they are of before, and answer nobody
-        living = [place for place in places if place.replica_id in standing.crew.ids - asleep]
-        await _declare(standing, around, request, plan, living[:1])
+        living = [place for place in first_places(request) if place.replica_id in standing.crew.ids - asleep]
+        await _declare(standing, around, wanted, living[:1])
         for replica_id in asleep & standing.crew.ids:
             standing.crew.retire(replica_id, 0)
         for place in living[1:]:
-            await _replace(standing, around, place, plan)
+            await _replace(standing, around, wanted, place)
     take_stock(standing)
     standing.diary.tell("INFO", "Launched anew, as it was changed.")
     standing.woken.set()  # replicas that are missing begin
 
 
-async def _declare(standing: Standing, around: Around, request: LaunchRequest, plan: Plan, first: list[Place]) -> None:
+async def _declare(standing: Standing, around: Around, wanted: Wanted, first: list[Place]) -> None:
     lock = standing.declared.environment
     proven = None
     try:
         for place in first:
-            proven = await rehearse(standing, around, place, plan, None)
-        await standing.declaration.change(request=request, replicas=first_places(request), footprint_bytes=None)
+            proven = await rehearse(standing, around, place, wanted.plan, wanted.footprint_bytes)
+        places = first_places(wanted.request)
+        await standing.declaration.change(request=wanted.request, replicas=places, footprint_bytes=None)
     except BaseException:  # also when cancelled: no worker stays that nobody asks
         if proven:
             await standing.crew.dismiss(proven)
         await standing.declaration.note(environment=lock)  # the new one may have kept its own
         raise
-    standing.plan = plan
+    standing.plan = wanted.plan
     standing.given_up.clear()
     if proven:
         take_over(standing, proven)
     take_effect(standing)
 
 
-async def _replace(standing: Standing, around: Around, place: Place, plan: Plan) -> None:
+async def _replace(standing: Standing, around: Around, wanted: Wanted, place: Place) -> None:
     """One of the others: that the launch works is known by now, so what cannot stand beside gives way."""
     try:
-        take_over(standing, await rehearse(standing, around, place, plan, None))
+        take_over(standing, await rehearse(standing, around, place, wanted.plan, wanted.footprint_bytes))
     except EnginehouseError as error:
         standing.diary.tell(
             "WARNING", f"Replica {place.replica_id} ends before its successor is ready: {error.message}"
@@ -67,3 +78,10 @@ async def _replace(standing: Standing, around: Around, place: Place, plan: Plan)
         if place.replica_id in standing.crew:
             standing.crew.retire(place.replica_id, standing.ground.settings.retire_seconds)
         take_stock(standing)
+
+
+def _footprint(standing: Standing, plan: Plan) -> int | None:
+    """What a worker was measured to take, with the same weights on the same engine; else the estimate counts."""
+    former = standing.plan
+    same = former is not None and (former.source, former.engine) == (plan.source, plan.engine)
+    return standing.declared.footprint_bytes if same else None

@@ -21,6 +21,8 @@ from .surface import Grounds, TheGrounds, answer, described_body, errors
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
+LAUNCH_SCHEMA = f"#/components/schemas/{LaunchRequest.__name__}"
+
 
 class ModelChange(BaseModel):
     """Fields that are left out stay as they are; null takes a limit or keep_alive back."""
@@ -71,6 +73,7 @@ async def change_model(uid: str, request: Request, grounds: TheGrounds, wait_rea
         e409="The model is down; launch it again.",
         e503="A new worker did not come up, or does not fit beside the former one; the former one serves on.",
     ),
+    openapi_extra={"requestBody": {"content": {"application/json": {"schema": {"$ref": LAUNCH_SCHEMA}}}}},
 )
 @needs("admin")
 async def renew_model(uid: str, request: Request, grounds: TheGrounds) -> Response:
