@@ -475,5 +475,5 @@ def test_what_pip_installed_is_not_upgraded_and_the_refusal_says_how(server: Any
         assert answer.status_code == 400 and f"{sys.executable} -m pip {act} enginehouse-fake-engine`" in said, said
         assert ("`enginehouse renew` for 'of-pip'" in said) == (act == "install --upgrade")
     asked = server.cli("plugins", "upgrade", "fake_engine", "--yes", "--find-links", "/nonexistent", "--no-index")
-    assert asked.returncode == 1
+    assert asked.returncode == 1 and "install --upgrade" in asked.stderr, asked.stderr
     server.client.delete(f"/v1/models/{uid}")

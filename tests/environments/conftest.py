@@ -12,8 +12,9 @@ import hashlib
 import os
 import time
 import zipfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 import pytest
@@ -38,11 +39,20 @@ class Shop:
         self.folder = folder
         folder.mkdir()
 
-    def stock(self, name: str, version: str = "1.0", requires: tuple[str, ...] = (), body: str = "") -> Path:
-        """Puts a wheel with one module into the folder, in the place of one of the same name and version."""
+    def stock(
+        self,
+        name: str,
+        version: str = "1.0",
+        requires: tuple[str, ...] = (),
+        body: str = "",
+        more: Mapping[str, str] = MappingProxyType({}),
+    ) -> Path:
+        """Puts a wheel with one module, and files beside it, into the folder, in the place of one of the same name
+        and version."""
         info = f"{name}-{version}.dist-info"
         lines = "".join(f"Requires-Dist: {one}\n" for one in requires)
         files = {
+            **more,
             f"{name}.py": body or f"version = {version!r}\n",
             f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{lines}",
             f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",

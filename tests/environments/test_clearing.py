@@ -74,6 +74,14 @@ def test_only_the_work_of_the_dead_is_swept(bench) -> None:
     assert bench.leftovers() == []
 
 
+async def test_what_path_files_import_leaves_no_bytecode(bench) -> None:
+    """As setuptools does: a .pth file that imports when the interpreter starts."""
+    bench.shop.stock("hooked", more={"hooked.pth": "import hooked\n"})
+    grant = await bench.provide(bench.need("hooked"))
+    record = bench.shelf.find(grant.environment.digest)
+    assert verify(bench.shelf, record) == []
+
+
 async def test_verify_names_each_file_that_differs(bench) -> None:
     grant = await bench.provide(bench.need("alpha"))
     record = bench.shelf.find(grant.environment.digest)

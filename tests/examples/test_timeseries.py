@@ -117,3 +117,16 @@ def test_the_command_line_asks_for_it(taught: House) -> None:
     ran = taught.cli("infer", "sales", f"series={json.dumps([WEEK * 3])}", "horizon=2")
     assert ran.returncode == 0, ran.stderr
     assert len(json.loads(ran.stdout)["data"][0]["mean"]) == 2
+
+
+def test_a_blocked_plugins_worker_serves_on_at_the_route_that_it_brought(taught: House) -> None:
+    body = {"model": "sales", "series": [WEEK * 3], "horizon": 2}
+    assert taught.client.post("/v1/plugins/timeseries/block").json()["state"] == "blocked"
+    try:
+        answer = taught.client.post("/v1/timeseries/forecasts", json=body)
+        assert answer.status_code == 200, answer.text
+        assert taught.cli("infer", "sales", f"series={json.dumps([WEEK * 3])}").returncode == 0
+        launched = taught.cli("launch", "--model-type", "timeseries", "--model-name", "sales", "-u", "more")
+        assert launched.returncode == 1 and "timeseries" in launched.stderr
+    finally:
+        taught.client.post("/v1/plugins/timeseries/unblock")

@@ -7,9 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from enginehouse.cli.commands import new_plugin
+from enginehouse.host.plugin_shelf import Shelf, Shelved
 from enginehouse.sdk import BadRequest
 from enginehouse.testing.new_plugins import KINDS, write_plugin
 
@@ -91,6 +93,23 @@ def test_a_name_that_another_plugin_has_is_refused(name: str, kind: str, owner: 
     with pytest.raises(BadRequest, match=f"would take a name of .*{owner}"):
         write_plugin(name, kind, tmp_path / "new")
     assert not (tmp_path / "new").exists()
+
+
+def test_a_name_that_a_plugin_of_the_home_has_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its folder is on `sys.path` once the home's plugins are looked at, in a process of its own here."""
+    home = tmp_path / "home"
+    there = Shelved(distribution="enginehouse-cuckoo", version="1.0", digest="0" * 64, source="x", installed_ts=0.0)
+    site = Shelf(home).site(there)
+    info = site / "enginehouse_cuckoo-1.0.dist-info"
+    info.mkdir(parents=True)
+    (site / "cuckoo_plugin.py").write_text("")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: enginehouse-cuckoo\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[enginehouse]\ncuckoo = cuckoo_plugin\n")
+    (home / "plugins" / "installed.json").write_bytes(msgspec.json.encode([there]))
+    monkeypatch.setenv("ENGINEHOUSE_HOME", str(home))
+    command = [sys.executable, "-m", "enginehouse.cli", "new-plugin", "cuckoo", "--kind", "family", "-o", "second"]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, cwd=tmp_path)
+    assert run.returncode == 1 and "would take a name of the plugin cuckoo" in run.stderr, run.stderr
 
 
 def test_the_next_step_can_be_copied(tmp_path: Path) -> None:

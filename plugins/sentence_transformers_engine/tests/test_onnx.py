@@ -66,11 +66,6 @@ def test_an_export_that_fails_says_why(tmp_path) -> None:
         export(context, "last_hidden_state", tmp_path / "model.onnx")
 
 
-def test_int8_is_for_onnx(model_folder, start) -> None:
-    with pytest.raises(LaunchFailed, match="backend=onnx"):
-        start(model_folder("bert mean"), int8=True)
-
-
 def test_judges_stay_with_torch(model_folder, start, home) -> None:
     with pytest.raises(LaunchFailed, match="backend=torch"):
         start(model_folder("judge"), "rerank", backend="onnx")

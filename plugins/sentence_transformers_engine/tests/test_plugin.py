@@ -1,5 +1,8 @@
 """The light half: what the engine says of itself, before anything heavy is imported."""
 
+import msgspec
+import pytest
+
 from enginehouse.sdk import MemoryFacts
 from enginehouse_sentence_transformers.estimate import LIBRARIES, estimate_memory
 from enginehouse_sentence_transformers.options import SentenceTransformersOptions
@@ -25,3 +28,8 @@ def test_a_batch_is_at_least_one_input() -> None:
     assert large["batch"] == 8 * small["batch"]
     assert small["libraries"] == LIBRARIES
     assert "batch" not in estimate_memory(MemoryFacts(weights={}), SentenceTransformersOptions())
+
+
+def test_int8_is_for_onnx_and_a_plan_says_so() -> None:
+    with pytest.raises(msgspec.ValidationError, match="int8 needs backend=onnx"):
+        msgspec.convert({"int8": True}, SentenceTransformersOptions)

@@ -92,6 +92,20 @@ def test_of_two_that_bring_the_same_task_neither_is_loaded(settings: Settings, i
         assert one.state == "quarantined" and f"Plugin {other} brings a task" in (one.reason or "")
 
 
+def test_routes_of_a_blocked_plugin_linger_until_it_comes_or_goes(settings: Settings, install_plugin) -> None:
+    install_plugin("z_stars", type_plugin())
+    contributions = load_plugins(settings).contributions
+    nouns, tasks = contributions.of("z_stars"), contributions.tasks_of("z_stars")
+    contributions.take({}, without=["z_stars"])
+    assert contributions.task_at("/v1/stars/looks") is None
+    contributions.linger("z_stars", tasks)
+    assert contributions.task_at("/v1/stars/looks") is tasks[0] and contributions.model_type("stars") is None
+    contributions.take({"z_stars": nouns})
+    assert contributions.own_tasks.count(tasks[0]) == 1
+    contributions.take({}, without=["z_stars"])
+    assert contributions.task_at("/v1/stars/looks") is None
+
+
 def test_a_stream_is_asked_for_by_a_field(settings: Settings, install_plugin) -> None:
     install_plugin("z_stars", type_plugin(chunk="Look", field="stream: bool = False"))
     assert record(load_plugins(settings), "z_stars").state == "loaded"

@@ -70,7 +70,7 @@ def look_at(python: str) -> Interpreter:
     if not Path(python).is_absolute():
         raise CannotRun(f"The interpreter {python!r} must be given with its whole path.")
     try:
-        told = subprocess.run([python, "-I", "-c", _LOOK], capture_output=True, timeout=LOOK_SECONDS, check=True)
+        told = subprocess.run([python, "-IB", "-c", _LOOK], capture_output=True, timeout=LOOK_SECONDS, check=True)
         return msgspec.json.decode(told.stdout, type=Interpreter)
     except (OSError, subprocess.SubprocessError, msgspec.DecodeError) as error:  # DecodeError: some other program
         words = (getattr(error, "stderr", None) or b"").decode(errors="replace").strip().splitlines()[-3:]

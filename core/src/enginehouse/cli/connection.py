@@ -51,4 +51,5 @@ def connected(endpoint: str | None, api_key: str | None) -> Iterator[Client]:
 
 
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    """Begins with a capital, unless its first word is a name that is spelled as it is (`virtual_env_packages`)."""
+    return text[:1].upper() + text[1:] if text.partition(" ")[0].isalpha() else text

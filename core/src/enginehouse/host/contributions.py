@@ -107,6 +107,7 @@ class Contributions:
     def __init__(self) -> None:
         self._plugins: dict[str, Named] = {}
         self._registered: dict[str, ModelFamily] = {}
+        self._lingering: dict[str, tuple[Task, ...]] = {}
         self._held = _merged({})
 
     def add(self, answers: dict[str, list[Any]], plugin: str = "") -> None:
@@ -129,11 +130,22 @@ class Contributions:
             if plugin in plugins:
                 raise InvalidSpec(fault)
         self._plugins, self._held = kept, _merged(kept)
+        for plugin in (*plugins, *without):
+            self._lingering.pop(plugin, None)
+
+    def tasks_of(self, plugin: str) -> tuple[Task, ...]:
+        """The tasks that one plugin brings with its model types."""
+        return tuple(_tasks_of(self.of(plugin).get("model_types", {}).values()))
+
+    def linger(self, plugin: str, tasks: tuple[Task, ...]) -> None:
+        """Keeps the routes of a plugin that is let go of, whose workers serve on: until it is taken or let go again."""
+        self._lingering[plugin] = tasks
 
     def still(self) -> Contributions:
         """All of this as it is now: what plugins bring does not change in it."""
         copy = Contributions()
         copy._plugins, copy._held, copy._registered = self._plugins, self._held, self._registered
+        copy._lingering = dict(self._lingering)
         return copy
 
     def of(self, plugin: str) -> Named:
@@ -166,8 +178,9 @@ class Contributions:
 
     @property
     def own_tasks(self) -> tuple[Task, ...]:
-        """Tasks that plugins bring with their model types."""
-        return tuple(task for kind in self._held.items["model_types"].values() for task in kind.own_tasks)
+        """Tasks that plugins bring with their model types, and those that linger."""
+        lingering = (task for tasks in tuple(self._lingering.values()) for task in tasks)
+        return (*_tasks_of(self._held.items["model_types"].values()), *lingering)
 
     def task_at(self, route: str) -> Task | None:
         """The task of such a plugin that answers at `route`. Asked on the way of requests."""
@@ -265,6 +278,10 @@ def _merged(plugins: dict[str, Named]) -> _Held:
             items[kind].update(found)
             owners.update(((kind, key), plugin) for key in found)
     return _Held(items, owners)
+
+
+def _tasks_of(kinds: Iterable[ModelType]) -> Iterator[Task]:
+    return (task for kind in kinds for task in kind.own_tasks)
 
 
 def _parser_key(name: str, kind: str) -> str:

@@ -96,7 +96,7 @@ def parse_launch(body: object) -> LaunchRequest:
     try:
         request = msgspec.convert({**known, "options": options}, LaunchRequest)
     except msgspec.ValidationError as error:
-        wrong = find_wrong_field(error)
+        wrong = find_wrong_field(error, LaunchRequest)
         raise BadRequest(f"This launch cannot be read: {wrong}.", param=wrong.path or None) from error
     check_uid(request.model_uid)
     if request.model_size_in_billions is not None:

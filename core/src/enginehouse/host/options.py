@@ -21,7 +21,7 @@ def check_options(engine: EngineSpec, given: dict[str, Any]) -> dict[str, Any]:
     try:
         options = msgspec.convert(given, engine.options, strict=False)
     except msgspec.ValidationError as error:
-        wrong = find_wrong_field(error)
+        wrong = find_wrong_field(error, engine.options)
         raise BadRequest(f"An option of engine {engine.name} is wrong: {wrong}.", param=wrong.path or None) from error
     values = msgspec.to_builtins(options)
     return {name: values[name] for name in given}

@@ -163,7 +163,9 @@ class PluginInstaller:
                 traceback=None,
                 rivals=(),
             )
+            tasks = self._census.contributions.tasks_of(name)
             self._census.exchange([name], [])
+            self._census.contributions.linger(name, tasks)
             self._census.add(blocked)
             await self._reconsider([name])
             return blocked

@@ -149,6 +149,12 @@ def find_misfit(requires: Iterable[str] | None) -> str | None:
     return None
 
 
+def needed_always(requires: Iterable[str]) -> list[str]:
+    """Those requirements that hold here; those of extras hold for who asks for the extra."""
+    markers = {text: Requirement(text).marker for text in requires}
+    return [text for text, marker in markers.items() if marker is None or marker.evaluate({"extra": ""})]
+
+
 @cache
 def _core_version() -> Version:
     return Version(importlib_metadata.version(CORE))
@@ -206,11 +212,16 @@ def _imported(look: Look, steps: Steps) -> Met:
         if hook in functions:
             steps.next()
             answers[hook] = check_answer(hook, functions[hook]())
-    contributes = {NOUNS[hook].name: [label(item) for item in items] for hook, items in answers.items() if items}
+    contributes = {NOUNS[hook].name: _labels(items) for hook, items in answers.items() if items}
     record = msgspec.structs.replace(
         look.record, state="loaded", import_seconds=took, contributes=contributes, asks=_asks(module)
     )
     return Met(record, HookFunctions(functions), named(answers))
+
+
+def _labels(items: Iterable[Any]) -> list[str]:
+    """Their names, each once: a family may be there for several model types."""
+    return list(dict.fromkeys(map(label, items)))
 
 
 def _hook_functions(module: ModuleType) -> dict[str, Callable[..., Any]]:

@@ -125,7 +125,7 @@ def settings_from(environment: Mapping[str, str] = os.environ, **given: object) 
     try:
         return msgspec.convert(values, Settings, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
-        raise _wrong_setting(find_wrong_field(error)) from error
+        raise _wrong_setting(find_wrong_field(error, Settings)) from error
 
 
 def _wrong_setting(wrong: WrongField) -> BadRequest:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
+
+from ..sdk.choices import name_choices
 
 _PLACE = re.compile(r" - at `(?:key in )?\$\.?(.*?)`$")
 _MISSING = re.compile(r"missing required field `(\w+)`")
@@ -24,11 +26,12 @@ class WrongField(NamedTuple):
         return f"{self.path}: {self.expected}" if self.path else self.expected
 
 
-def find_wrong_field(error: msgspec.ValidationError) -> WrongField:
-    """The field that `error` tells of, and what was expected there."""
+def find_wrong_field(error: msgspec.ValidationError, kind: Any = None) -> WrongField:
+    """The field that `error` tells of, and what was expected there. kind: the struct, so that choices can be named."""
     text = str(error)
     place = _PLACE.search(text)
     path = place.group(1) if place else ""
     if missing := _MISSING.search(text):
         return WrongField(".".join(filter(None, (path, missing.group(1)))), text, missing=True)
-    return WrongField(path, _PLACE.sub("", text), missing=False)
+    said = _PLACE.sub("", text)
+    return WrongField(path, name_choices(said, kind, path) if kind else said, missing=False)

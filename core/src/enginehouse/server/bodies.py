@@ -17,14 +17,14 @@ def read_struct(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise wrong_field(error) from error
+        raise wrong_field(error, decoder.type) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f"The body is not JSON that can be read: {error}. Send a JSON object.") from error
 
 
-def wrong_field(error: msgspec.ValidationError) -> BadRequest:
+def wrong_field(error: msgspec.ValidationError, kind: Any = None) -> BadRequest:
     """What is wrong with a JSON value, and where."""
-    wrong = find_wrong_field(error)
+    wrong = find_wrong_field(error, kind)
     if wrong.missing:
         return BadRequest(f"The field {wrong.path!r} is missing; give it.", param=wrong.path)
     where = f"The field {wrong.path!r}" if wrong.path else "The body"

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from ..host.certificates import describe_records
 from ..host.plugin_examination import PluginSource
-from ..host.plugin_loading import PluginRecord
+from ..host.plugin_loading import PluginRecord, needed_always
 from ..sdk import BadRequest, PackageIndexes
 from . import schemas
 from .models import finish, read_json
@@ -187,8 +187,8 @@ async def _read(request: Request, grounds: Grounds, kind: type[T]) -> T:
 
 
 def _requirements(record: PluginRecord) -> list[str]:
-    """Requires-Dist of its distribution, as its author wrote it."""
+    """Requires-Dist of its distribution, as its author wrote it, but for those of extras, which nobody needs."""
     try:
-        return importlib_metadata.distribution(record.distribution or "").requires or []
+        return needed_always(importlib_metadata.distribution(record.distribution or "").requires or ())
     except (importlib_metadata.PackageNotFoundError, ValueError):
         return []

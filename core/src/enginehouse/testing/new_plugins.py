@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import re
-import tempfile
 from importlib import resources
 from importlib.metadata import version
 from importlib.resources.abc import Traversable
@@ -15,7 +14,7 @@ from packaging.version import Version
 
 from ..host.contributions import Claim
 from ..host.plugins import load_plugins
-from ..host.settings import Settings
+from ..host.settings import Settings, home_folder
 from ..sdk import BadRequest
 
 KINDS = ("engine", "family", "launcher", "parser", "provisioner", "source", "cluster", "model-type")
@@ -61,8 +60,7 @@ def find_owner(name: str, kind: str) -> str | None:
         return f"{words['distribution']}, which is Enginehouse's own"
     if importlib.util.find_spec(words["module"]) is not None:
         return f"{words['distribution']}, whose module {words['module']} is installed here"
-    with tempfile.TemporaryDirectory(prefix="eh-") as nowhere:
-        census = load_plugins(Settings(home=Path(nowhere)))
+    census = load_plugins(Settings(home=home_folder()))  # what the home has counts, too
     owners = census.contributions.owners()
     taken = (owners[claim] for claim in _claims(words, kind) if claim in owners)
     plugin = words["plugin"] if census.record(words["plugin"]) else next(taken, None)

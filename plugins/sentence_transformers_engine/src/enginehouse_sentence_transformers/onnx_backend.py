@@ -40,8 +40,6 @@ def onnx_modules(
     """The modules, the first run by ONNX Runtime where the options say so. Raises LaunchFailed."""
     options: SentenceTransformersOptions = context.options
     if options.backend == "torch":
-        if options.int8:
-            raise LaunchFailed("int8 needs backend=onnx; add it, or leave int8 out.")
         return tuple(modules)
     first = modules[0]
     output = _OUTPUTS.get(getattr(first, "transformer_task", ""))

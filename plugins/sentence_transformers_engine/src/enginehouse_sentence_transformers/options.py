@@ -65,3 +65,7 @@ class SentenceTransformersOptions(Options, frozen=True, kw_only=True, forbid_unk
             le=100_000,
         ),
     ] = 0.0
+
+    def __post_init__(self) -> None:
+        if self.int8 and self.backend != "onnx":
+            raise ValueError("int8 needs backend=onnx; add it, or leave int8 out")

@@ -122,7 +122,10 @@ def upgrade(name: str, source: str | None, yes: bool, as_json: bool, **given: An
     over; no request fails. When one does not come up, all stays as it was.
     """
     with connected(given["endpoint"], given["api_key"]) as client:
-        shown = _examined(client, source or client.describe_plugin(name)["distribution"], given, yes)
+        installed = client.describe_plugin(name)
+        if not installed["folder"]:  # pip's: refused in the server's words, before anything is fetched
+            client.upgrade_plugin(name, digest="none")
+        shown = _examined(client, source or installed["distribution"], given, yes)
         records = client.upgrade_plugin(name, shown["digest"])
     _tell(f"Upgraded {shown['distribution']} to {shown['version']}.", records, as_json)
 

@@ -31,7 +31,8 @@ def check_complete(folder: Path, lock: Lock) -> None:
     """Raises LaunchFailed when its interpreter does not start or a package of the lock is not there."""
     python = folder / "bin" / "python"
     try:
-        subprocess.run([python, "-I", "-c", "pass"], check=True, capture_output=True, timeout=START_SECONDS)
+        # -B: what .pth files import would leave bytecode, and `verify` a file that no package brought
+        subprocess.run([python, "-IB", "-c", "pass"], check=True, capture_output=True, timeout=START_SECONDS)
     except (OSError, subprocess.SubprocessError) as error:
         raise LaunchFailed(f"The environment was built, but its interpreter does not start: {error}.") from error
     there = set(_installed(folder))
