@@ -108,7 +108,7 @@ def build(context: click.Context, /, as_json: bool, **given: Any) -> None:
 @json_option
 @server_options
 def gc(keep_days: float, dry_run: bool, as_json: bool, endpoint: str | None, api_key: str | None) -> None:
-    """Remove environments that no declared model and no worker uses."""
+    """Remove environments that no declared model and no worker uses, and nobody used in the last minute."""
     with connected(endpoint, api_key) as client:
         gone = client.collect_environments(keep_days, dry_run)
     if as_json:
