@@ -203,6 +203,27 @@ async def _live(app: Any, stop: asyncio.Event, started: asyncio.Event) -> None:
     await app({"type": "lifespan", "app": app, "asgi": {"version": "3.0"}}, receive, send)
 
 
+async def test_a_start_that_fails_ends_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is raised in a lifespan is taken for a server without one, which would serve on and never be ready."""
+    runner = RunnerOrder(engine="", options="", model_path=str(tmp_path), device="cpu", tasks=("generate", "chat"))
+    runner = msgspec.structs.replace(runner, option_values={"loras": 1})
+    order = WorkerOrder(
+        worker_id="w", model_uid="mine", token="t", folder=str(tmp_path), socket="", control="", argv=("python",),
+        runner=runner,
+    )  # fmt: skip
+    (tmp_path / "order.json").write_bytes(msgspec.json.encode(order))
+    monkeypatch.setenv(ORDER, str(tmp_path / "order.json"))
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    app: Any = SmallVllm(Engine()).app
+    await app({"type": "lifespan", "app": app, "asgi": {"version": "3.0"}}, asyncio.Event().wait, send)
+    assert [message["type"] for message in sent] == ["lifespan.startup.failed"]
+    assert "loras" in sent[0]["message"] and "loras" in (tmp_path / "failure.json").read_text()
+
+
 CHAT = {"model": "mine", "messages": [{"role": "user", "content": "hi"}]}
 
 

@@ -28,6 +28,7 @@ from .arguments import TEMPLATE_FILE, apply_variables, launch_of, options_of
 from .leaving import told
 
 ORDER = "ENGINEHOUSE_VLLM_ORDER"  # as in wire.py, which is imported only by vLLM
+FAILURE = "failure.json"  # as the runner writes it
 LOG_BYTES = 400_000  # of the worker's log, in which the engine's process said why it failed
 _CAUSE = re.compile(r"(?:\w+\.)*(\w+(?:Error|Exception|Exit)): (.+)")
 _VAGUE = (
@@ -68,6 +69,8 @@ def _serve(order: WorkerOrder, folder: Path) -> None:
     remove(order.socket)
     _log.info("vLLM is started with: %s", " ".join(launch.argv))
     _run(launch.argv)
+    if (folder / FAILURE).exists():  # the middleware has said why
+        raise SystemExit(1)
     if not told.is_set():
         cause = _cause(folder / "worker.log") or "it does not say why; see the worker's log"
         raise EngineFailed(f"vLLM's engine ended by itself: {cause}")

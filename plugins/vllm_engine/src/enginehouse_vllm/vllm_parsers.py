@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from vllm.reasoning import ReasoningParserManager
 from vllm.tool_parsers import ToolParserManager
 
-from enginehouse.sdk import ReasoningPart, TextPart, ToolCallPart
+from enginehouse.sdk import BadRequest, ReasoningPart, TextPart, ToolCallPart
 from enginehouse.sdk.parsers import Part
 
 from .requests import chat_request
@@ -21,8 +21,9 @@ def names(kind: str) -> list[str]:
 
 
 def tool_parser(name: str, tokenizer: Any) -> type[Any]:
-    """A class with the shape of this server's parsers."""
+    """A class with the shape of this server's parsers. Raises BadRequest where the tokenizer is not for it."""
     parser = ToolParserManager.get_tool_parser(name)
+    _try("tool", name, lambda: parser(tokenizer, None))
 
     class VllmToolParser(_Waiting):
         needs_special_tokens = True
@@ -41,6 +42,7 @@ def tool_parser(name: str, tokenizer: Any) -> type[Any]:
 def reasoning_parser(name: str, tokenizer: Any) -> type[Any]:
     """As tool_parser."""
     parser = ReasoningParserManager.get_reasoning_parser(name)
+    _try("reasoning", name, lambda: parser(tokenizer))
 
     class VllmReasoningParser(_Waiting):
         needs_special_tokens = True
@@ -53,6 +55,18 @@ def reasoning_parser(name: str, tokenizer: Any) -> type[Any]:
                 yield TextPart(content)
 
     return VllmReasoningParser
+
+
+def _try(kind: str, name: str, make: Callable[[], Any]) -> None:
+    """Many look for words of their model in the vocabulary, and raise whatever they like where those are missing."""
+    try:
+        make()
+    except Exception as error:  # a parser is foreign code
+        raise BadRequest(
+            f"vLLM's {kind} parser {name!r} does not go with this model's tokenizer ({type(error).__name__}: {error}); "
+            "name another, or none.",
+            param=f"{'tool_call' if kind == 'tool' else 'reasoning'}_parser",
+        ) from error
 
 
 class _Waiting:

@@ -101,9 +101,10 @@ class Wire:
             await self._host(scope["app"])
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGTERM, self._told_to_leave)
-        except Exception as error:  # whatever it was, the host shall read why
-            write_failure(Path(self._order.folder), error)
-            raise
+        except Exception as error:  # noqa: BLE001 - whatever it was, the host shall read why
+            failure = write_failure(Path(self._order.folder), error)
+            # Said, not raised: what is raised here counts as "no lifespan", and the server would go on without us.
+            return await send({"type": "lifespan.startup.failed", "message": failure.message})
         await self._app(scope, receive, send)
 
     async def _host(self, server: Any) -> None:
