@@ -56,6 +56,11 @@ class VllmHouse(House):
     stoker = ""
     place = "cpu"
 
+    @property
+    def place_fields(self) -> dict[str, Any]:
+        """What each launch here has to say about the place."""
+        return PLACES[self.place]
+
     def launch_slowly(self, name: str, **fields: Any) -> str:
         """Launches a model on vLLM, however long its environment takes."""
         answer = self.try_launching(name, **fields)
@@ -64,7 +69,7 @@ class VllmHouse(House):
 
     def try_launching(self, name: str, **fields: Any) -> httpx.Response:
         """As `launch_slowly`; the answer, whatever it is."""
-        body = {"model_name": name, "model_engine": "vllm", "max_num_seqs": 16, **PLACES[self.place], **fields}
+        body = {"model_name": name, "model_engine": "vllm", "max_num_seqs": 16, **self.place_fields, **fields}
         return self.client.post("/v1/models", json=body, timeout=BUILD_SECONDS)
 
 

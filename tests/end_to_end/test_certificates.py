@@ -59,7 +59,9 @@ def test_vllm_holds_gold(vllm_house: Any, model: str) -> None:
     no code on a CPU for heads as small as shunter's."""
     pid = vllm_house.pid(vllm_house.stoker)
     python = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode()
-    _hold_gold(Order(plugin="vllm", models=(model,), options={"environment": f"path:{python}", "max_num_seqs": 16}))
+    place = {name: value for name, value in vllm_house.place_fields.items() if value is not None}
+    options = {"environment": f"path:{python}", "max_num_seqs": 16, **place}
+    _hold_gold(Order(plugin="vllm", models=(model,), options=options))
 
 
 def _hold_gold(order: Order) -> None:

@@ -71,7 +71,7 @@ def test_idleness_lets_it_sleep_and_a_request_wakes_it(
 
 
 def test_a_request_while_it_falls_asleep_is_answered(server: Any, wait: Any) -> None:
-    uid = server.launch(model_uid="drowsy", keep_alive=IDLE, sleeps=True, sleep_seconds=1.0)
+    uid = server.launch(model_uid="drowsy", keep_alive=IDLE, sleeps=True, sleep_seconds=3.0)
     wait(lambda: status(server, uid) == "ASLEEP", what="its falling asleep")
     assert not any("Replica 0 sleeps" in text for text in texts(server, uid))
     assert '"sleeps":1,"wakes":1' in counters(server, uid)

@@ -287,6 +287,9 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no preparation": (lambda folder: (folder / "preprocessor_config.json").unlink(), "preprocessor_config.json"),
     "broken preparation": (lambda folder: (folder / "preprocessor_config.json").write_text("{"), "preprocessor"),
     "another size": (lambda folder: changed(folder, "preprocessor_config.json", size={"height": 1}), "size"),
+    "no rescaling": (lambda folder: changed(folder, "preprocessor_config.json", do_rescale=False), "do_rescale"),
+    "no factor": (lambda folder: changed(folder, "preprocessor_config.json", rescale_factor=None), "rescale_factor"),
+    "no tokenizer": (lambda folder: (folder / "tokenizer.json").unlink(), "tokenizer"),
     "no normalizing": (lambda folder: changed(folder, "preprocessor_config.json", do_normalize=False), "do_normalize"),
 }  # fmt: skip
 

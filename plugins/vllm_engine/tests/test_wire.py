@@ -462,11 +462,12 @@ async def test_it_does_not_sleep_over_a_request(worker: Make) -> None:
     asking = asyncio.create_task(client.post("/v1/chat/completions", json=CHAT))
     while not server.asked:
         await asyncio.sleep(0.01)
-    sleeping = asyncio.create_task(client.post("/sleep"))
-    await asyncio.sleep(0)
+    refused = await client.post("/sleep")
+    assert refused.status_code == 409 and "answers 1 requests" in refused.text
+    assert engine.called == []
     server.holds.set()
     assert (await asking).status_code == 200
-    assert (await sleeping).status_code == 200 and engine.called == ["sleep 1"]
+    assert (await client.post("/sleep")).status_code == 200 and engine.called == ["sleep 1"]
 
 
 async def test_a_route_that_nobody_has_is_refused_by_our_rules_and_not_one_of_vllms(worker: Make) -> None:

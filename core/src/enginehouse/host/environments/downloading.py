@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 import importlib.util
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterable
@@ -126,16 +127,24 @@ def _program() -> tuple[str, ...]:
 
 
 def _variables(need: EnvironmentNeed) -> dict[str, str]:
-    """Indexes as pip's variables, not arguments: URLs hold passwords, and everybody may list a process's arguments."""
-    indexes = need.indexes
+    """Indexes as pip's variables, not arguments: URLs hold passwords, and everybody may list a process's arguments.
+
+    What uv's own variables add to them for an environment is added here, too.
+    """
+    indexes, own = need.indexes, os.environ.get
+    extra = (re.sub(r"^[\w.-]+=", "", word) for word in _words("UV_INDEX"))  # it may give each a name
     wanted = {
         "PIP_CONFIG_FILE": os.devnull,
-        "PIP_INDEX_URL": indexes.index_url or "",
-        "PIP_EXTRA_INDEX_URL": " ".join(indexes.extra_index_url),
-        "PIP_FIND_LINKS": " ".join(indexes.find_links),
-        "PIP_TRUSTED_HOST": " ".join(indexes.trusted_host),
+        "PIP_INDEX_URL": indexes.index_url or own("UV_DEFAULT_INDEX") or own("UV_INDEX_URL") or "",
+        "PIP_EXTRA_INDEX_URL": " ".join((*indexes.extra_index_url, *extra)),
+        "PIP_FIND_LINKS": " ".join((*indexes.find_links, *_words("UV_FIND_LINKS", ","))),
+        "PIP_TRUSTED_HOST": " ".join((*indexes.trusted_host, *_words("UV_INSECURE_HOST"))),
         "PIP_CERT": indexes.certificate or "",
         "PIP_NO_INDEX": "1" if indexes.no_index else "",
     }
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
     return {**kept, **{name: value for name, value in wanted.items() if value}}
+
+
+def _words(variable: str, separator: str | None = None) -> list[str]:
+    return [word.strip() for word in os.environ.get(variable, "").split(separator) if word.strip()]

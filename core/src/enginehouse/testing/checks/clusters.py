@@ -262,6 +262,7 @@ def takes_back_a_start(part: Any) -> None:
             starting = asyncio.ensure_future(probe.start())
             await asyncio.wait({starting}, timeout=seconds)
             if starting.done():
+                starting.result()
                 return  # it was quicker, and is ended as any other
             starting.cancel()
             await asyncio.wait({starting})

@@ -166,8 +166,8 @@ def is_own(facts: Facts) -> bool:
 
 
 def is_common(facts: Facts) -> bool:
-    """Whether it does what the house knows."""
-    return not facts.asked
+    """Whether what it is asked here is a task that the house knows: see `Stage.a_request`."""
+    return not facts.asked or speaks(facts) or bool({"embed", "rerank"} & set(facts.tasks))
 
 
 def able(*abilities: str) -> Any:

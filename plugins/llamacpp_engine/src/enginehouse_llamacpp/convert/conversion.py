@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -60,14 +60,15 @@ class Part(NamedTuple):
 def convert(wanted: Conversion, report: Report = lambda share: None) -> list[Path]:
     """Writes the file, and a projector beside it where the model sees; gives both.
 
-    Each appears under its name only when it is whole. Raises CannotConvert, OSError.
+    They appear under their names only when both are whole. Raises CannotConvert, OSError.
     """
     if (wanted.folder / CONFIG).is_file():
         return [_convert_adapter(wanted)]
     source = Source(wanted.folder, _config(wanted.folder / "config.json"), stored_tensors(wanted.folder))
     parts = parts_of(wanted, source)
-    for index, part in enumerate(parts):
-        with _written(part.file, part.arch) as writer:
+    with ExitStack() as whole:
+        for index, part in enumerate(parts):
+            writer = whole.enter_context(_written(part.file, part.arch))
             write_part(writer, part, wanted, _share_of(report, index, len(parts)))
     return [part.file for part in parts]
 

@@ -130,9 +130,12 @@ def _colours(folder: Path, vision: dict[str, Any]) -> tuple[list[float], list[fl
     """Mean and deviation of each colour, as images are prepared. Raises CannotConvert for another way to do it."""
     said = _preparation(folder)
     size = said.get("size") or {}
+    factor = said.get("rescale_factor", RESCALE)
     wanted = {
+        "do_resize": said.get("do_resize", True) is True,
+        "do_rescale": said.get("do_rescale", True) is True,
         "do_normalize": said.get("do_normalize", True) is True,
-        "rescale_factor": abs(said.get("rescale_factor", RESCALE) - RESCALE) < 1e-6,
+        "rescale_factor": isinstance(factor, float) and abs(factor - RESCALE) < 1e-6,
         "resample": said.get("resample", BICUBIC) == BICUBIC,
         "size": {size.get("height"), size.get("width")} == {vision.get("image_size")},
         "image_mean": len(said.get("image_mean") or ()) == vision["num_channels"] == 3,
