@@ -155,6 +155,8 @@ class PluginInstaller:
             if name == BUILTIN:
                 raise PluginRefused(f"The plugin {BUILTIN!r} cannot be blocked: the server is made of it.")
             self._write_block_list(block, name)
+            if record.state == "blocked":  # its routes may linger
+                return record
             blocked = msgspec.structs.replace(
                 record,
                 state="blocked",
