@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple, Protocol
 
-from ..sdk import LaunchFailed, Node
+from ..sdk import EnginehouseError, LaunchFailed, Node
 from ..sdk.this_machine import machine_memory
 from .footprint import groups_bytes
 from .ledger import MACHINE, Holding, Pools, Room, make_room
@@ -138,10 +138,19 @@ class Rooms:
             left = self._settings.memory_bytes - sum(holding.takes.get(MACHINE, 0) for holding in holdings)
             free[MACHINE] = left if free[MACHINE] is None else min(left, free[MACHINE] or 0)
         if set(need) - {MACHINE}:
-            here = [device for node in await self._nodes() if not node.address for device in node.devices]
-            free |= {device.label: device.free_bytes for device in here if device.free_bytes}
+            free |= await self._free_of_devices()
         granted = self._outstanding(holdings)
         return {pool: None if size is None else size - granted[pool] for pool, size in free.items()}
+
+    async def _free_of_devices(self) -> dict[str, int]:
+        """Of this machine's; nothing where the cluster does not say: a look that fails is nobody's lack of room."""
+        try:
+            nodes = await self._nodes()
+        except EnginehouseError as error:
+            logger.warning("what accelerators have free is not known now: %s", error)
+            return {}
+        here = [device for node in nodes if not node.address for device in node.devices]
+        return {device.label: device.free_bytes for device in here if device.free_bytes}
 
     def _outstanding(self, holdings: Iterable[Holding]) -> Counter[str]:
         """What was granted and is not taken yet: it still looks free."""
