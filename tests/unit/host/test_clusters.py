@@ -48,7 +48,7 @@ def test_one_that_is_not_there_is_said_with_those_that_are(census: PluginCensus)
 
 
 async def test_one_without_nodes_cannot_be_planned_for(census: PluginCensus) -> None:
-    with pytest.raises(CannotRun, match="no nodes now"):
+    with pytest.raises(LaunchFailed, match="no nodes now"):
         await Clusters(census.contributions, "attic").nodes()
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
 
 from enginehouse.builtin.local_cluster import LocalCluster
-from enginehouse.host.machine_load import LoadWatch
+from enginehouse.host.machine_load import LOOK_SECONDS, LoadWatch, NodesUnknown
+from enginehouse.sdk import LaunchFailed, Node
 
 
 async def launch(gateway, **body):
@@ -55,6 +57,50 @@ async def test_those_who_ask_at_once_share_one_look():
     watch = LoadWatch(LocalCluster().nodes)
     first = await watch.load()
     assert await watch.load() is first
+
+
+class Slow:
+    """A cluster that answers when it is told what."""
+
+    def __init__(self):
+        self.asked = 0
+        self.answer = asyncio.get_running_loop().create_future()
+
+    async def nodes(self):
+        self.asked += 1
+        return await self.answer
+
+
+async def test_a_cluster_that_fails_is_asked_once_for_all_who_wait():
+    slow = Slow()
+    watch = LoadWatch(slow.nodes)
+    waiting = [asyncio.create_task(watch.load()) for _ in range(20)]
+    while not slow.asked:
+        await asyncio.sleep(0)
+    waiting.pop().cancel()  # one that leaves takes nothing from the others
+    slow.answer.set_exception(LaunchFailed("It is dark."))
+    for said in await asyncio.gather(*waiting, return_exceptions=True):
+        assert isinstance(said, NodesUnknown) and said.status == 503 and said.message == "It is dark."
+    with pytest.raises(NodesUnknown):
+        await watch.load()
+    assert slow.asked == 1, "that it failed is remembered"
+
+
+async def test_figures_stay_when_the_cluster_does_not_say():
+    known = (Node(name="attic"),)
+    said = iter((known, LaunchFailed("It is dark.")))
+
+    async def nodes():
+        told = next(said)
+        if isinstance(told, Exception):
+            raise told
+        return told
+
+    watch = LoadWatch(nodes)
+    before = await watch.load()
+    await asyncio.sleep(LOOK_SECONDS * 1.1)
+    assert await watch.load() is before and before.nodes is known
+    assert next(said, None) is None, "it was asked again"
 
 
 async def test_what_a_console_may_offer(gateway):

@@ -41,7 +41,9 @@ class Clusters:
         """The default cluster's. Raises EnginehouseError when it has none, or does not say."""
         nodes = tuple(await asked(self.default, "name its nodes", self.get(self.default).nodes, NODES_SECONDS))
         if not nodes:
-            raise CannotRun(f"The cluster {self.default} has no nodes now; see to it that one of its machines answers.")
+            raise LaunchFailed(
+                f"The cluster {self.default} has no nodes now; see to it that one of its machines answers."
+            )
         return nodes
 
     def _spec(self, name: str) -> ClusterSpec:

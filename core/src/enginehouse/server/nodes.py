@@ -95,8 +95,8 @@ async def get_address(request: Request) -> Response:
 @router.get("/status", response_model=Status, operation_id="status", summary="Uptime, machines, models by status")
 @needs("public")
 async def status(request: Request, grounds: TheGrounds) -> Response:
-    """Figures of at most a second ago; of the models those that the caller's key may use. `usage` and `gpu_util` are
-    parts of 1; memory is in bytes."""
+    """Figures of at most a second ago, or the last that the cluster gave; of the models those that the caller's key may
+    use. `usage` and `gpu_util` are parts of 1; memory is in bytes."""
     load = await grounds.load.load()
     workers = {
         _address(node, request): {
