@@ -7,6 +7,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 
 def test_a_model_is_renewed_without_losing_a_request(server: Any, wait: Any, running: Any) -> None:
     uid = server.launch("fake-model", replica=2, token_seconds=0.01, tokens=8)
@@ -118,3 +120,54 @@ def test_the_command_line_renews(server: Any) -> None:
     assert server.pid(uid) != former and server.complete(uid).status_code == 200
     assert server.cli("renew", "nobody").returncode == 1
     server.client.delete(f"/v1/models/{uid}")
+
+
+@pytest.mark.parametrize("wrong", [{"load_crash": "raise"}, {}], ids=["fails", "comes up"])
+def test_the_replica_that_is_left_has_a_successor_whatever_its_number(
+    server: Any, wait: Any, running: Any, wrong: dict[str, str]
+) -> None:
+    uid = server.launch("fake-model", replica=2, tokens=4)
+    former = server.pid(uid, 1)
+    assert server.client.delete(f"/v1/models/{uid}/replicas/0").status_code == 200
+    wait(lambda: [one["replica_id"] for one in server.replicas(uid)] == [1], 60, "the end of the other")
+    answer = server.client.post(f"/v1/models/{uid}/renew", json={"model_name": "fake-model", "tokens": 5, **wrong})
+    assert answer.status_code == (503 if wrong else 200), answer.text
+    said = server.complete(uid, max_tokens=64)
+    assert said.status_code == 200 and len(said.json()["choices"][0]["text"].split()) == (4 if wrong else 5)
+    if wrong:
+        assert server.pid(uid) == former and running(former)
+    server.client.delete(f"/v1/models/{uid}")
+
+
+def test_what_falls_idle_while_it_is_renewed_sleeps_later(server: Any, wait: Any) -> None:
+    uid = server.launch(model_uid="drowsy", keep_alive=0.5, sleeps=True, sleep_seconds=0.1)
+    body = {"model_name": "fake-model", "keep_alive": 0.5, "sleeps": True, "load_seconds": 1.5}
+    assert server.client.post(f"/v1/models/{uid}/renew", json=body).status_code == 200
+    wait(lambda: "Replica 0 sleeps" in " ".join(events(server, uid)), 60, "its falling asleep")
+    told = events(server, uid)
+    lying_down = next(number for number, text in enumerate(told) if "shall sleep" in text)
+    assert any("Launched anew" in text for text in told[:lying_down]), told
+    assert server.complete(uid).status_code == 200
+    server.client.delete(f"/v1/models/{uid}")
+
+
+def test_a_model_that_is_ended_while_it_is_launched_anew_is_gone(server: Any, wait: Any) -> None:
+    uid = server.launch("fake-model", replica=2)
+    former = server.pid(uid)
+    body = {"model_name": "fake-model", "replica": 2, "load_seconds": 1.5}
+    answers: list[int] = []
+
+    def relaunch() -> None:
+        answers.append(server.client.post(f"/v1/models/{uid}/renew", json=body).status_code)
+
+    renewing = threading.Thread(target=relaunch)
+    renewing.start()
+    wait(lambda: server.pid(uid) != former, 60, "the first successor")
+    assert server.client.delete(f"/v1/models/{uid}").status_code == 200
+    renewing.join(60)
+    assert len(answers) == 1 and answers[0] >= 400, "while the second was on its way"
+    assert server.complete(uid).status_code == 404
+
+
+def events(server: Any, uid: str) -> list[str]:
+    return [event["event_content"] for event in server.client.get(f"/v1/models/{uid}/events").json()]

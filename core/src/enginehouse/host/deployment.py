@@ -86,6 +86,7 @@ class Deployment:
             if not again:  # a second cancel would cut the draining short
                 self._task.cancel()
             await asyncio.wait({self._task})
+        self._standing.closed = True
         self._ground.routing.drop(self.uid)
         self._ground.rooms.leave(self.uid)
         self._standing.settled.set()

@@ -78,7 +78,7 @@ class Idleness:
         routes = standing.crew.routes()
         if keep_alive is None or not standing.loaded or not routes or len(routes) < len(standing.crew):
             return None
-        if standing.in_use:
+        if standing.in_use or standing.changing.locked():  # its successors may be on their way
             return max(keep_alive, BUSY_LOOK)
         return max(0.0, max(route.used for route in routes) + keep_alive - time.monotonic())
 
@@ -101,16 +101,24 @@ class Idleness:
         for life in standing.crew.replicas:
             if not (life.sleeps and life.shall_sleep and life.worker):  # one that is falling asleep gets its turn
                 continue
-            held = await measure([life.worker.pid] if life.worker.pid else [])
-            needs = takes_to_wake(self._takes(life), held)
-            try:
-                if needs.wished:
-                    await standing.ground.rooms.admit(standing.uid, needs)
-            except NoRoom as error:
-                standing.diary.tell("WARNING", f"It cannot wake where it slept. {error.message}")
-                await self._end([life.assignment.replica_id])
-            else:
+            refusal = await self._without_room(life, life.worker.pid)
+            if life not in standing.crew.replicas:  # renewed, or taken away, meanwhile
+                continue
+            if refusal is None:
                 life.get_up()
+            else:
+                standing.diary.tell("WARNING", f"It cannot wake where it slept. {refusal.message}")
+                await self._end([life.assignment.replica_id])
+
+    async def _without_room(self, life: ReplicaLife, group: int | None) -> NoRoom | None:
+        """Why one that sleeps cannot wake. group: its worker's processes, as far as they are known here."""
+        needs = takes_to_wake(self._takes(life), await measure([group] if group else []))
+        try:
+            if needs.wished:
+                await self._standing.ground.rooms.admit(self._standing.uid, needs)
+        except NoRoom as error:
+            return error
+        return None
 
     async def _give_way(self, eviction: Eviction) -> None:
         self._eviction = None

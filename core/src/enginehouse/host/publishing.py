@@ -8,6 +8,8 @@ from .standing import Standing
 
 def publish(standing: Standing) -> None:
     """Puts its route into the routing table. Nothing waits, so nobody sees half of a change."""
+    if standing.closed:
+        return  # a worker that ends later must not bring it back
     request, routes = standing.declared.request, standing.crew.routes()
     for replica in routes:
         replica.turns = standing.turns

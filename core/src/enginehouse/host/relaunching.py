@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from ..sdk import EnginehouseError
 from .amending import take_effect
 from .launch_request import LaunchRequest
@@ -19,6 +21,7 @@ class Wanted(NamedTuple):
     """Another launch. footprint_bytes: what one of its workers will take, as far as that was measured."""
 
     request: LaunchRequest
+    places: tuple[Place, ...]
     plan: Plan
     footprint_bytes: int | None
 
@@ -34,12 +37,13 @@ async def relaunch(standing: Standing, around: Around, request: LaunchRequest) -
     async with standing.changing:
         check_scalable(standing)
         plan = await standing.ground.plan(request)
-        wanted = Wanted(request, plan, _footprint(standing, plan))
+        check_scalable(standing)  # it may have been ended meanwhile
         asleep = standing.crew.ids if standing.asleep else set()  # they are of before, and answer nobody
-        living = [place for place in first_places(request) if place.replica_id in standing.crew.ids - asleep]
+        wanted = Wanted(request, _places(standing, request), plan, _footprint(standing, plan))
+        living = [place for place in wanted.places if place.replica_id in standing.crew.ids - asleep]
         await _declare(standing, around, wanted, living[:1])
         for replica_id in asleep & standing.crew.ids:
-            standing.crew.retire(replica_id, 0)
+            standing.crew.retire(replica_id, standing.ground.settings.retire_seconds)  # one may be awake by now
         for place in living[1:]:
             await _replace(standing, around, wanted, place)
     take_stock(standing)
@@ -53,8 +57,8 @@ async def _declare(standing: Standing, around: Around, wanted: Wanted, first: li
     try:
         for place in first:
             proven = await rehearse(standing, around, place, wanted.plan, wanted.footprint_bytes)
-        places = first_places(wanted.request)
-        await standing.declaration.change(request=wanted.request, replicas=places, footprint_bytes=None)
+        await standing.declaration.change(request=wanted.request, replicas=wanted.places, footprint_bytes=None)
+        check_scalable(standing)  # as above
     except BaseException:  # also when cancelled: no worker stays that nobody asks
         if proven:
             await standing.crew.dismiss(proven)
@@ -72,12 +76,27 @@ async def _replace(standing: Standing, around: Around, wanted: Wanted, place: Pl
     try:
         take_over(standing, await rehearse(standing, around, place, wanted.plan, wanted.footprint_bytes))
     except EnginehouseError as error:
+        if standing.stopping or standing.failed:
+            raise
         standing.diary.tell(
             "WARNING", f"Replica {place.replica_id} ends before its successor is ready: {error.message}"
         )
         if place.replica_id in standing.crew:
             standing.crew.retire(place.replica_id, standing.ground.settings.retire_seconds)
         take_stock(standing)
+
+
+def _places(standing: Standing, request: LaunchRequest) -> tuple[Place, ...]:
+    """As the launch asks for them, under the numbers of those that run: each of these has a successor before it goes.
+
+    After a replica was taken away these need not begin at 0. No two share a remainder, as `Plan.devices_of` goes by it.
+    """
+    ready = standing.crew.with_status("READY")
+    seats = {number: number for number in range(request.replica)}
+    for number in sorted(standing.crew.ids, key=lambda number: (number in ready, -number)):  # the last one stays
+        seats[number % request.replica] = number
+    places = zip(first_places(request), sorted(seats.values()), strict=True)
+    return tuple(replace(place, replica_id=number) for place, number in places)
 
 
 def _footprint(standing: Standing, plan: Plan) -> int | None:

@@ -36,6 +36,7 @@ async def renew(standing: Standing, around: Around, why: str) -> None:
     async with standing.changing:
         check_scalable(standing)
         plan = await standing.ground.plan(standing.declared.request)
+        check_scalable(standing)  # it may have been ended meanwhile
         if standing.asleep:  # what sleeps is of before
             for replica_id in standing.crew.ids:
                 standing.crew.retire(replica_id, 0)
@@ -57,9 +58,16 @@ async def _replace(standing: Standing, around: Around, place: Place, plan: Plan)
 
 
 async def rehearse(standing: Standing, around: Around, place: Place, plan: Plan, footprint_bytes: int | None) -> Life:
-    """A second worker of a replica, which has answered a request. Raises NoRoom, LaunchFailed; then none is there."""
+    """A second worker of a replica, which has answered a request.
+
+    Raises NoRoom, LaunchFailed, and when the model was ended meanwhile NotReady, Conflict or Cancelled; then none is
+    there.
+    """
     takes = takes_of(plan, plan.devices_of(place.replica_id), footprint_bytes)
     await standing.ground.rooms.admit(standing.uid, takes)
+    if standing.closed:
+        standing.ground.rooms.settle(standing.uid)  # nobody else will
+    check_scalable(standing)  # from here on `Crew.end` knows of it
     changed = asyncio.Event()
 
     def on_change() -> None:
@@ -87,6 +95,7 @@ async def rehearse(standing: Standing, around: Around, place: Place, plan: Plan,
 def take_over(standing: Standing, understudy: Life) -> None:
     """In the place of the replica's former worker, which drains."""
     standing.crew.promote(understudy, standing.ground.settings.retire_seconds)
+    standing.loaded = True  # it is: had it been unloaded meanwhile, nobody would unload it again
     take_stock(standing)
     standing.woken.set()  # its task waits for another worker from now on
 

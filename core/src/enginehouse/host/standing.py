@@ -24,6 +24,7 @@ class Standing:
     given_up: replicas that will not be tried again. added: those that were added and have yet to be ready.
     settled: set when ready, failed or stopped, which is what a waiting caller wants to know.
     woken: set when the deployment's task has something to do. changing: held while what is declared is changed.
+    closed: it has left the routing table for good.
     """
 
     def __init__(self, declared: Declared, ground: Ground, plan: Plan | None) -> None:
@@ -44,6 +45,7 @@ class Standing:
         self.woken = asyncio.Event()
         self.changing = asyncio.Lock()
         self.stopping = False
+        self.closed = False
 
     @property
     def declared(self) -> Declared:
@@ -94,7 +96,7 @@ class Standing:
             return "pinned"
         if not self.loaded or len(self.crew.routes()) < len(self.crew) or self.wanted != self.crew.ids:
             return "loading"
-        return "in use" if self.in_use else "idle"
+        return "in use" if self.in_use or self.changing.locked() else "idle"
 
     def demand(self) -> None:
         """A request came: it is loaded, unless that has begun."""
