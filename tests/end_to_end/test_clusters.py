@@ -15,6 +15,7 @@ from enginehouse.testing.waiting import wait_for
 # A cluster whose workers are reached over the network: each has a port of its own, behind which its socket is.
 ATTIC = '''
 import asyncio
+from pathlib import Path
 from enginehouse.sdk import CannotRun, ClusterSpec, ExitRecord, Node, hookimpl
 from enginehouse.sdk.keepers import adopt_kept, start_kept
 
@@ -59,6 +60,8 @@ async def pour(reader, writer):
 
 class Attic:
     async def nodes(self):
+        if Path(__file__).with_name("dark").exists():
+            raise OSError("it is dark")
         return [Node(name=name, address=f"192.0.2.{number}", cpus=2) for number, name in enumerate(NODES, 1)]
 
     async def start(self, order, node):
@@ -148,6 +151,35 @@ def test_a_worker_that_no_cluster_can_find_is_left_alone(attic: Any) -> None:
     attic.stop(signal.SIGTERM)
     attic.variables = before
     attic.start()
+    assert attic.complete(uid).status_code == 200
+
+
+PINNED = {"replica_config": {"devices": [{"n_gpu": "auto"}]}}
+
+
+def test_workers_that_cannot_be_planned_for_any_more_are_not_held_unseen(attic: Any, site: Path) -> None:
+    uid = attic.launch(model_uid="far")
+    assert attic.client.post(f"/v1/models/{uid}/replicas", json=PINNED).status_code == 200
+    wait_for(lambda: len([one for one in attic.replicas(uid) if one["status"] == "READY"]) == 2, what="both")
+    attic.kill()
+    (site / "dark").touch()
+    attic.start()
+    wait_for(lambda: attic.description(uid)["status"] == "ERROR", what="the failure")
+    assert "it is dark" in attic.complete(uid).json()["detail"]
+    wait_for(lambda: not list((attic.home / "workers").iterdir()), what="the end of its former workers")
+
+
+def test_who_asks_while_the_cluster_does_not_say_is_told_and_the_next_is_served(attic: Any, site: Path) -> None:
+    uid = attic.launch(model_uid="far", on_demand=True, keep_alive=0.1)
+    assert attic.client.post(f"/v1/models/{uid}/replicas", json=PINNED).status_code == 200
+    assert attic.client.delete(f"/v1/models/{uid}/replicas/0").status_code == 200
+    assert attic.complete(uid).status_code == 200
+    wait_for(lambda: attic.description(uid)["status"] == "UNLOADED", what="its unloading")
+    (site / "dark").touch()
+    answer = attic.complete(uid)
+    assert answer.status_code == 503 and "it is dark" in answer.json()["detail"]
+    assert attic.description(uid)["status"] == "UNLOADED"
+    (site / "dark").unlink()
     assert attic.complete(uid).status_code == 200
 
 

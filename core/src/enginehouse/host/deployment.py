@@ -16,7 +16,7 @@ from .idleness import Idleness
 from .launch_request import LaunchRequest
 from .ledger import Holding
 from .loads import Loads
-from .orders import Assignment
+from .orders import Assignment, remove_worker
 from .placement import Place, request_at
 from .planning import Plan
 from .portrait import Sitter, portray
@@ -81,6 +81,7 @@ class Deployment:
         """Ends every replica, draining it; `leave` lets the workers run on for a later server."""
         again, self._standing.stopping = self._standing.stopping, True
         if leave:
+            self._standing.leaving = True
             self._standing.crew.leave()
         if self._task:
             if not again:  # a second cancel would cut the draining short
@@ -179,8 +180,8 @@ class Deployment:
         sitter = Sitter(now.declared, now.plan, now.status, now.error, now.crew.replicas)
         return portray(sitter, self._ground.census.contributions)
 
-    async def _run(self, adopted: dict[int, Worker]) -> None:
-        standing = self._standing
+    async def _run(self, left: dict[int, Worker]) -> None:
+        standing, adopted = self._standing, dict(left)
         try:
             if standing.plan is None:
                 standing.plan = await self._ground.plan(self.request)
@@ -189,7 +190,6 @@ class Deployment:
                 standing.loaded = False
             while True:
                 await self._reconcile(adopted)
-                adopted = {}
                 if not standing.loaded:
                     standing.settled.set()
                     publish(standing)
@@ -202,6 +202,7 @@ class Deployment:
         finally:
             self._idleness.refuse()
             await standing.crew.end()
+            await self._let_go(adopted)
             standing.added.break_all(f"Model {self.uid!r} was ended.")
 
     async def _reconcile(self, adopted: dict[int, Worker]) -> None:
@@ -211,14 +212,38 @@ class Deployment:
         if standing.loaded:
             await self._idleness.rouse()
         starts_anew = standing.loaded and not standing.crew and not adopted and standing.was_ready
-        if starts_anew and standing.plan and standing.plan.devices:
-            standing.plan = await self._ground.plan(self.request)  # other devices may be free by now
+        if starts_anew and standing.plan and standing.plan.devices and not await self._plan_anew():
+            return
         for place in standing.declared.places:
             missing = place.replica_id not in standing.crew and place.replica_id not in standing.given_up
             if missing and (standing.loaded or place.replica_id in adopted):
-                await self._take_place(place, adopted.get(place.replica_id))
+                await self._take_place(place, adopted)
+        await self._let_go(adopted)
 
-    async def _take_place(self, place: Place, adopted: Worker | None) -> None:
+    async def _plan_anew(self) -> bool:
+        """Other devices may be free by now. Where that cannot be told, who asked for the model hears it, and the next
+        request may find it out; what runs always is begun as it was. Whether to go on."""
+        standing = self._standing
+        try:
+            standing.plan = await self._ground.plan(self.request)
+        except EnginehouseError as error:
+            if self.request.may_unload:
+                self._refuse(error)
+                return False
+            standing.diary.tell("WARNING", f"It is begun as it was before, since planning failed: {error.message}")
+        return True
+
+    async def _let_go(self, adopted: dict[int, Worker]) -> None:
+        """Of workers that a former server left and that found no place: ended, or left again."""
+        for replica_id, worker in list(adopted.items()):
+            if self._standing.leaving:
+                await worker.leave()
+            else:
+                await worker.stop(self._ground.settings.drain_seconds)
+                remove_worker(worker.order)
+            del adopted[replica_id]  # until here they are whoever's who ends this task
+
+    async def _take_place(self, place: Place, adopted: dict[int, Worker]) -> None:
         """Begins a replica, if it can be planned and there is room. Raises NoRoom for a model never launched."""
         assert self._standing.plan is not None
         plan = self._standing.plan
@@ -226,9 +251,12 @@ class Deployment:
             try:
                 plan = await self._ground.plan(request_at(self.request, place))
             except EnginehouseError as error:  # its device is gone, most likely: the others are well
+                demanded = self.request.may_unload and self._standing.was_ready and not self._standing.crew
+                if demanded and not adopted and place.replica_id not in self._standing.added:
+                    return self._refuse(error)
                 return await self._lost(place.replica_id, error.message)
-        if adopted or await self._has_room(plan, place):
-            self._begin(plan, place, adopted)
+        if place.replica_id in adopted or await self._has_room(plan, place):
+            self._begin(plan, place, adopted.pop(place.replica_id, None))
 
     async def _has_room(self, plan: Plan, place: Place) -> bool:
         """Whether a replica may begin, after idle models made room for it."""
@@ -249,8 +277,7 @@ class Deployment:
             standing.diary.tell("WARNING", error.message)
             return False
         if self.request.may_unload:  # the next request may find room
-            standing.loaded, standing.refused = False, error
-            standing.diary.tell("WARNING", error.message)
+            self._refuse(error)
             return False
         if not standing.was_ready:
             raise error
@@ -258,6 +285,12 @@ class Deployment:
             "WARNING", f"{error.message} It was declared and ran before, so it is started all the same."
         )
         return True
+
+    def _refuse(self, error: EnginehouseError) -> None:
+        """Who asked for the model is told so; it stays unloaded until the next asks."""
+        standing = self._standing
+        standing.loaded, standing.refused = False, error
+        standing.diary.tell("WARNING", error.message)
 
     def _begin(self, plan: Plan, place: Place, adopted: Worker | None) -> None:
         standing = self._standing

@@ -23,6 +23,7 @@ class Standing:
     loaded: whether it shall be in memory. refused: why it could not be loaded when it was last asked for.
     given_up: replicas that will not be tried again. added: those that were added and have yet to be ready.
     settled: set when ready, failed or stopped, which is what a waiting caller wants to know.
+    leaving: whether what ends leaves its workers to a later server.
     woken: set when the deployment's task has something to do. changing: held while what is declared is changed.
     closed: it has left the routing table for good.
     """
@@ -46,6 +47,7 @@ class Standing:
         self.changing = asyncio.Lock()
         self.stopping = False
         self.closed = False
+        self.leaving = False
 
     @property
     def declared(self) -> Declared:
