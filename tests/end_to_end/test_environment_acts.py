@@ -164,21 +164,27 @@ def test_wrong_wishes_are_refused_before_anything_begins(house) -> None:
     assert len(house.client.get("/v1/environments/works").json()["works"]) == before
 
 
+BLOCK_MODEL = {
+    "version": 2,
+    "model_name": "behind-a-password",
+    "model_family": "other",
+    "model_lang": ["en"],
+    "model_ability": ["generate"],
+    "model_specs": [
+        {
+            "model_format": "fake",
+            "model_size_in_billions": 1,
+            "quantization": "none",
+            "model_uri": "package://enginehouse_fake/model",
+        }
+    ],
+}
+
+
 def test_a_family_brings_its_block(house, wait) -> None:
     document = {
-        "version": 2,
+        **BLOCK_MODEL,
         "model_name": "with-block",
-        "model_family": "other",
-        "model_lang": ["en"],
-        "model_ability": ["generate"],
-        "model_specs": [
-            {
-                "model_format": "fake",
-                "model_size_in_billions": 1,
-                "quantization": "none",
-                "model_uri": "package://enginehouse_fake/model",
-            }
-        ],
         "virtualenv": {
             "packages": ['eh_gamma==1.0 ; #engine# == "fake"', 'eh_delta ; #engine# == "vllm"', "#system_msgspec#"],
             "inherit_pip_config": True,
@@ -199,23 +205,6 @@ def test_a_family_brings_its_block(house, wait) -> None:
         block = {"virtualenv": {"packages": [wrong]}, "model_name": "wrong"}
         answer = house.client.post("/v1/model_registrations/LLM", json={"model": json.dumps({**document, **block})})
         assert answer.status_code == 400 and "virtualenv.packages" in answer.json()["detail"]
-
-
-BLOCK_MODEL = {
-    "version": 2,
-    "model_name": "behind-a-password",
-    "model_family": "other",
-    "model_lang": ["en"],
-    "model_ability": ["generate"],
-    "model_specs": [
-        {
-            "model_format": "fake",
-            "model_size_in_billions": 1,
-            "quantization": "none",
-            "model_uri": "package://enginehouse_fake/model",
-        }
-    ],
-}
 
 
 def test_passwords_of_a_registered_block_are_used_and_shown_nowhere(new_server, shop, serve_index, wait, tmp_path):

@@ -24,10 +24,10 @@ from enginehouse.sdk import (
     Vectors,
 )
 from enginehouse.sdk.constraints import ConstraintKind
+from enginehouse.sdk.memory_ceiling import MemoryCeiling
 
 from .answers import Growing, Wanted
 from .binding import Binding, Limits, Loading, Question, start
-from .ceiling import Ceiling
 from .embedding import Embedding
 from .model_file import ModelFile
 from .options import LARGEST_DEFAULT, LlamaCppOptions
@@ -52,7 +52,7 @@ class LlamaCppEngine:
         self._template = ChatTemplate(None, {})
         self._threads: ThreadPoolExecutor | None = None
         self._first = ""
-        self._ceiling = Ceiling(self._options.memory_gib)
+        self._ceiling = MemoryCeiling(self._options.memory_gib)
         self.adapters: tuple[str, ...] = tuple(lora.lora_name for lora in self._options.loras)
         self.context_length: int | None = context.context_length
         self.default_sampling = Sampling()

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from enginehouse.sdk import Options
+from enginehouse.sdk.memory_ceiling import MemoryGib
 
 LARGEST_DEFAULT = 8192  # tokens of context that nobody has to ask for: keys and values are allocated when loading
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
@@ -106,15 +107,7 @@ class LlamaCppOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = True
     use_mmap: Annotated[bool, Meta(description="Map the file instead of reading it into memory.")] = True
     use_mlock: Annotated[bool, Meta(description="Keep the weights from being swapped out.")] = False
-    memory_gib: Annotated[
-        float,
-        Meta(
-            description="Memory of this process beyond which it ends what it has begun and leaves, so that a fresh one "
-            "takes its place. 0: no such limit.",
-            ge=0,
-            le=100_000,
-        ),
-    ] = 0.0
+    memory_gib: MemoryGib = 0.0
     extra: Annotated[
         dict[str, Any],
         Meta(

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
-import signal
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +20,7 @@ from enginehouse.sdk import (
     TooLarge,
     Vectors,
 )
+from enginehouse.sdk.memory_ceiling import MemoryCeiling
 
 from . import ambient  # noqa: F401 - before everything that imports torch
 from .inputs import asked_of, sequences_of
@@ -40,10 +37,6 @@ AT_ONCE = 4000  # characters that are tokenised where they arrive; a thread's ho
 # quarter of that on an idle machine, and took ten times as long where the second had something else to do.
 SMALL_WORK = 2**28
 CLOSE_SECONDS = 5.0  # a batch that is longer than this is left to end with the process
-GIB = 2**30
-_STATM = Path("/proc/self/statm")
-
-_log = logging.getLogger(__name__)
 
 
 class Done(NamedTuple):
@@ -73,7 +66,6 @@ class SentenceTransformersEngine:
         self._embedder: Embedder | None = None
         self._ranker: Ranker | None = None
         self._words: Words | None = None
-        self._leaving = False
         self.context_length: int | None = None
 
     def load(self) -> None:
@@ -92,7 +84,7 @@ class SentenceTransformersEngine:
             budget=self._options.max_batch_tokens or (BATCH_ON_CPU if on_cpu else BATCH),
             width=_width(model, cores_of(self._options.threads)),
             most_waiting=self._options.max_waiting_tokens,
-            after=self._watch_memory,
+            after=MemoryCeiling(self._options.memory_gib).check,
         )
 
     def close(self) -> None:
@@ -186,18 +178,6 @@ class SentenceTransformersEngine:
                 raise BadRequest(f"There is no token {one}; ids go from 0 to {vocabulary - 1}.")
         return list(ids)
 
-    def _watch_memory(self) -> None:
-        """Leaves as if told to, when this process has become too large: what has begun is ended first, and the
-        host starts a fresh one. Called on a thread that computes."""
-        limit = self._options.memory_gib
-        if not limit or self._leaving:
-            return
-        used = _resident_bytes()
-        if used > limit * GIB:
-            self._leaving = True
-            _log.warning("This process holds %.2f GiB, more than memory_gib=%g; it leaves.", used / GIB, limit)
-            os.kill(os.getpid(), signal.SIGTERM)
-
 
 def _width(model: Model, cores: int) -> Width:
     if model.device.type != "cpu":
@@ -239,10 +219,3 @@ def _spelled(rows: np.ndarray[Any, Any], normalizes: bool) -> list[bytes]:
 def _characters(inputs: Sequence[Any]) -> int:
     """Roughly how much there is to tokenise; images count as much."""
     return sum(len(one) if isinstance(one, str | list) else AT_ONCE + 1 for one in inputs)
-
-
-def _resident_bytes() -> int:
-    """Memory of this process that is in the machine's; 0 where the system does not say."""
-    if not _STATM.exists():
-        return 0
-    return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from enginehouse.sdk import Options
+from enginehouse.sdk.memory_ceiling import MemoryGib
 
 
 class SentenceTransformersOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,15 +57,7 @@ class SentenceTransformersOptions(Options, frozen=True, kw_only=True, forbid_unk
     threads: Annotated[
         int, Meta(description="CPU cores to compute on; 0: all that this process may use.", ge=0, le=1024)
     ] = 0
-    memory_gib: Annotated[
-        float,
-        Meta(
-            description="Memory of this process beyond which it ends what it has begun and leaves, so that a fresh one "
-            "takes its place. 0: no such limit.",
-            ge=0,
-            le=100_000,
-        ),
-    ] = 0.0
+    memory_gib: MemoryGib = 0.0
 
     def __post_init__(self) -> None:
         if self.int8 and self.backend != "onnx":
